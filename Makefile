@@ -1,0 +1,50 @@
+PYTHON ?= python3
+PORT   ?= 5000
+
+VENV  := .venv
+READY := $(VENV)/.ready
+# Stages call `python`: whatever make starts finds the project's own first.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: help repro test check format ui lock clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+repro: $(READY)  ## run the pipeline: only the stages whose code, data or parameters changed
+	dvc repro
+	@echo
+	@echo "Done. Numbers: reports/metrics.json   Pictures: reports/   Compare runs: make ui"
+
+test: $(READY)  ## run the tests
+	pytest
+
+check: $(READY)  ## formatting, lint, types, tests: what CI runs
+	ruff format --check .
+	ruff check .
+	mypy
+	pytest
+
+format: $(READY)  ## rewrite the code in the project's format
+	ruff format .
+	ruff check --fix .
+
+ui: $(READY)  ## compare runs at http://127.0.0.1:5000 (PORT=... to change)
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1
+
+lock: $(READY)  ## resolve pyproject.toml into requirements.lock
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet --output-file requirements.lock
+
+clean:  ## remove the environment; data, runs and models stay
+	rm -rf $(VENV)
+
+# uv's own version comes from the lock. Bytecode is compiled once here, because every stage is a
+# new process: importing torch takes twice as long without it.
+$(READY): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet "$$(grep -o '^uv==[^ ;]*' requirements.lock)"
+	$(VENV)/bin/uv pip sync --python $(VENV)/bin/python --require-hashes --compile-bytecode --quiet requirements.lock
+	@touch $@
