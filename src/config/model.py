@@ -1,0 +1,55 @@
+"""`model`: the shape of the convolutional network."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from src.config.section import Fraction, Section, Tuple
+from src.errors import UserError
+
+Size = Annotated[int, Field(ge=1)]
+
+
+class ModelConfig(Section):
+    channels: Annotated[tuple[Size, ...], Tuple, Field(min_length=1)]
+    padding: Literal["same", "valid"]
+    kernel_sizes: Annotated[tuple[Size, ...], Tuple]
+    batch_norm: bool
+    activation: Literal["relu", "leaky_relu", "prelu", "gelu", "sigmoid", "tanh"]
+    pool: Literal["max", "average"]
+    pool_size: Size
+    hidden: Annotated[tuple[Size, ...], Tuple]
+    dropout: Fraction
+
+    @field_validator("kernel_sizes")
+    @classmethod
+    def _one_kernel_per_layer(cls, sizes: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        channels = info.data.get("channels", sizes)
+        if len(sizes) != len(channels):
+            raise ValueError(f"should have one size per entry of model.channels ({len(channels)})")
+        if info.data.get("padding") == "same" and any(size % 2 == 0 for size in sizes):
+            raise ValueError(f"should be odd where model.padding is same, not {list(sizes)}")
+        return sizes
+
+    def map_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Height and width of the feature map after each convolution and its pooling.
+
+        Raises UserError, naming the key, for a kernel or a pool larger than what it slides over.
+        """
+        sizes = []
+        for layer, kernel in enumerate(self.kernel_sizes):
+            if kernel > min(height, width):
+                raise UserError(
+                    f"model.kernel_sizes[{layer}]: should be at most {min(height, width)}, "
+                    f"the size of the feature map it slides over, not {kernel}"
+                )
+            if self.padding == "valid":
+                height, width = height - kernel + 1, width - kernel + 1
+            if self.pool_size > min(height, width):
+                raise UserError(
+                    f"model.pool_size: should be at most {min(height, width)}, the size of the "
+                    f"feature map after convolution {layer}, not {self.pool_size}"
+                )
+            height, width = height // self.pool_size, width // self.pool_size
+            sizes.append((height, width))
+        return sizes

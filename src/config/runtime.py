@@ -1,0 +1,20 @@
+"""`runtime`: where the work is done."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from src.config.section import Section
+
+
+class RuntimeConfig(Section):
+    device: str
+    threads: Annotated[int, Field(ge=1, le=1024)]
+
+    @field_validator("device")
+    @classmethod
+    def _known_device(cls, device: str) -> str:
+        kind, _, index = device.partition(":")
+        if device in ("auto", "cpu", "cuda") or (kind == "cuda" and index.isdecimal()):
+            return device
+        raise ValueError(f"should be auto, cpu, cuda or cuda:N, not {device!r}")

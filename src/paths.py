@@ -1,0 +1,35 @@
+"""The pipeline's files. Their one home in code; a test holds dvc.yaml to it.
+
+Paths are relative to the working directory, because DVC runs experiments in copies of the
+repository. Only what all those copies share (`root`) is absolute.
+"""
+
+import os
+from pathlib import Path
+
+PARAMS = Path("params.yaml")
+
+RAW = Path("data/raw")
+SOURCE_TENSORS = Path("data/tensors/source")
+TARGET_TENSORS = Path("data/tensors/target")
+TRAIN, VAL, TEST = "train.safetensors", "val.safetensors", "test.safetensors"
+
+BASE_MODEL = Path("models/base.safetensors")
+FINETUNED_MODEL = Path("models/finetuned.safetensors")
+SCRATCH_MODEL = Path("models/scratch.safetensors")
+
+DATA_REPORT = Path("reports/data")
+TRAIN_HISTORY = Path("reports/train.csv")
+FINETUNE_HISTORY = Path("reports/finetune.csv")
+METRICS = Path("reports/metrics.json")
+EVALUATION = Path("reports/evaluation")
+
+
+def root() -> Path:
+    """The repository that the person works in: also from DVC's temporary copies of it."""
+    return Path(os.environ.get("DVC_ROOT") or Path(__file__).parents[1]).resolve()
+
+
+def downloads() -> Path:
+    """Verified downloads, kept so that no copy of the repository fetches a file twice."""
+    return root() / "data/downloads"
