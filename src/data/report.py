@@ -1,0 +1,115 @@
+"""What is in a data set: counts, pixels, duplicates, and what its classes look like."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from src.data.splits import Splits
+from src.data.tensors import ImageSet
+from src.drawing import save_figure
+
+COLUMNS = 10  # images in a row of the pictures
+
+
+def write_data_report(splits: Splits, folder: Path) -> None:
+    """Tables and pictures of a data set under `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    class_counts(splits).to_csv(folder / "class_counts.csv", index=False)
+    pixel_statistics(splits).to_csv(folder / "pixels.csv", index=False)
+    duplicates(splits).to_csv(folder / "duplicates.csv", index=False)
+    draw_samples(splits.train, folder / "samples.png")
+    draw_means(splits.train, folder / "means.png")
+
+
+def class_counts(splits: Splits) -> pd.DataFrame:
+    """Images of each class (rows) in each split (columns)."""
+    classes = splits.train.classes
+    counts = {
+        name: data.labels.bincount(minlength=len(classes)).tolist()
+        for name, data in splits._asdict().items()
+    }
+    return pd.DataFrame({"class": classes, **counts})
+
+
+def pixel_statistics(splits: Splits) -> pd.DataFrame:
+    """Of each split: images, their size, and its pixels on the scale 0 to 255."""
+    return pd.DataFrame([_pixels(name, data) for name, data in splits._asdict().items()])
+
+
+def _pixels(name: str, data: ImageSet) -> dict[str, str | int | float]:
+    channels, height, width = data.image_shape
+    pixels = data.images.double()
+    return {
+        "split": name,
+        "images": len(data),
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "mean": pixels.mean().item(),
+        "std": pixels.std(correction=0).item(),
+        "min": int(data.images.min()),
+        "max": int(data.images.max()),
+        "share_background": (data.images == 0).double().mean().item(),
+    }
+
+
+def duplicates(splits: Splits) -> pd.DataFrame:
+    """Test images that are, pixel for pixel, training or validation images: a row per pair."""
+    known: dict[bytes, list[tuple[str, int, str]]] = {}
+    for split, data in (("train", splits.train), ("val", splits.val)):
+        for index, (key, label) in enumerate(_keys(data)):
+            known.setdefault(key, []).append((split, index, label))
+    rows = [
+        (test_index, test_label, *twin)
+        for test_index, (key, test_label) in enumerate(_keys(splits.test))
+        for twin in known.get(key, ())
+    ]
+    columns = ["test_index", "test_class", "split", "index", "class"]
+    return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def _keys(data: ImageSet) -> list[tuple[bytes, str]]:
+    images = data.images.numpy()
+    return [
+        (image.tobytes(), data.classes[label])
+        for image, label in zip(images, data.labels.tolist(), strict=True)
+    ]
+
+
+def draw_samples(data: ImageSet, path: Path) -> None:
+    """The first images of each class, a row per class."""
+    count, (channels, height, width) = len(data.classes), data.image_shape
+    sheet = data.images.new_zeros(channels, count * height, COLUMNS * width)
+    for label in range(count):
+        for column, image in enumerate(data.images[data.labels == label][:COLUMNS]):
+            top, left = label * height, column * width
+            sheet[:, top : top + height, left : left + width] = image
+    figure = Figure(figsize=(COLUMNS * 0.6, count * 0.6 + 0.4), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(_drawable(sheet), cmap="gray_r")
+    axes.set_yticks([(label + 0.5) * height for label in range(count)], data.classes)
+    axes.set_xticks([])
+    axes.set_title("training images")
+    save_figure(figure, path)
+
+
+def draw_means(data: ImageSet, path: Path) -> None:
+    """The mean image of each class."""
+    rows = -(-len(data.classes) // COLUMNS)
+    figure = Figure(figsize=(COLUMNS * 0.8, rows + 0.4), layout="constrained")
+    figure.suptitle("mean training image")
+    for label, axes in enumerate(figure.subplots(rows, COLUMNS, squeeze=False).flat):
+        axes.axis("off")
+        members = data.images[data.labels == label]
+        if len(members):
+            axes.imshow(_drawable(members.double().mean(0).byte()), cmap="gray_r")
+            axes.set_title(data.classes[label])
+    save_figure(figure, path)
+
+
+def _drawable(image: Tensor) -> np.ndarray:
+    """[C, H, W] as Matplotlib takes it: channels last, and none for grey."""
+    return image.permute(1, 2, 0).squeeze(-1).numpy()
