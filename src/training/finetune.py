@@ -1,0 +1,69 @@
+"""Adapt a trained model to other data: which layers learn, when, and how fast."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from src.config.finetune import FinetuneConfig
+from src.data.splits import draw_per_class
+from src.data.tensors import ImageSet
+from src.models.checkpoint import Checkpoint
+from src.models.cnn import replace_head
+from src.runtime import generator
+from src.training.fit import fit
+from src.training.optim import LayerPlan
+from src.training.reporting import Reporter
+from src.training.scratch import Trained
+
+
+def finetune(
+    base: Checkpoint,
+    config: FinetuneConfig,
+    train_set: ImageSet,
+    val_set: ImageSet,
+    seed: int,
+    reporters: Sequence[Reporter] = (),
+) -> Trained:
+    """Fit a copy of `base`, keeping its normalisation, to `train_set`.
+
+    Where the classes differ, the output layer is replaced by a fresh one drawn from `seed`.
+    """
+    model = copy.deepcopy(base.model)
+    if base.classes != train_set.classes:
+        replace_head(model, len(train_set.classes), generator(seed, "head"))
+        model.to(train_set.labels.device)
+    plan = make_plan(config, len(model.layers))
+    course = fit(model, train_set, val_set, config, plan, seed, reporters)
+    return Trained(replace(base, model=model, classes=train_set.classes), course)
+
+
+def make_plan(config: FinetuneConfig, layers: int) -> list[LayerPlan]:
+    """The strategy as a plan for each layer, from the image upwards; the last is the head.
+
+    gradual: the head first, then a layer more at equal intervals, all of them in the last one
+    (Howard and Ruder, 2018). discriminative: the rate falls by `layer_decay` from layer to layer.
+    """
+    below_head = [layers - 1 - layer for layer in range(layers)]
+    match config.strategy:
+        case "full":
+            return [LayerPlan() for _ in below_head]
+        case "head":
+            never = config.epochs + 1
+            return [LayerPlan(from_epoch=never if depth else 1) for depth in below_head]
+        case "gradual":
+            return [
+                LayerPlan(from_epoch=1 + depth * config.epochs // layers) for depth in below_head
+            ]
+        case "discriminative":
+            return [LayerPlan(rate=config.layer_decay**depth) for depth in below_head]
+
+
+def limit_labels(data: ImageSet, per_class: int | Literal["all"], seed: int) -> ImageSet:
+    """`per_class` images of each class, or as many as there are, drawn from `seed`."""
+    if per_class == "all":
+        return data
+    drawn = draw_per_class(
+        data.labels.cpu(), lambda count: min(count, per_class), generator(seed, "labels")
+    )
+    return data.subset(drawn.to(data.labels.device))

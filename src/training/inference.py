@@ -1,0 +1,34 @@
+"""What a model says of a whole image set."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from src.data.tensors import ImageSet, batches
+
+BATCH = 1000  # fills a GPU, and fits into any memory
+
+
+class Score(NamedTuple):
+    loss: float  # mean cross-entropy, in nats
+    accuracy: float  # share of labels met, 0 to 1
+
+
+def predict(model: nn.Module, data: ImageSet) -> Tensor:
+    """Logits, float32 [N, classes], in the order of `data` and on its device."""
+    model.eval()
+    with torch.inference_mode():
+        return torch.cat([model(as_pixels(images)) for images, _ in batches(data, BATCH)])
+
+
+def score(model: nn.Module, data: ImageSet) -> Score:
+    logits = predict(model, data)
+    correct = logits.argmax(1) == data.labels
+    return Score(F.cross_entropy(logits, data.labels).item(), correct.float().mean().item())
+
+
+def as_pixels(images: Tensor) -> Tensor:
+    """uint8 images as the floats, 0 to 255, that the network takes, in its memory format."""
+    return images.to(torch.float32, memory_format=torch.channels_last)

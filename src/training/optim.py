@@ -1,0 +1,76 @@
+"""Optimizers and learning-rate schedules from their sections of params.yaml."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from src.config.train import OptimizerConfig, ScheduleConfig
+
+# Where one_cycle starts, as a share of the peak: the value of Smith's one-cycle policy in fastai.
+ONE_CYCLE_START = 1 / 25
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """How a layer is trained: its share of the learning rate, its first epoch (from 1)."""
+
+    rate: float = 1.0
+    from_epoch: int = 1
+
+
+def build_optimizer(
+    layers: Sequence[nn.Module], plan: Sequence[LayerPlan], config: OptimizerConfig
+) -> Optimizer:
+    """The optimizer that `config` names, with a parameter group and a rate for each layer."""
+    groups = [
+        {"params": list(layer.parameters()), "lr": config.learning_rate * planned.rate}
+        for layer, planned in zip(layers, plan, strict=True)
+    ]
+    if config.name == "sgd":
+        return SGD(
+            groups,
+            momentum=config.momentum,
+            nesterov=config.nesterov and config.momentum > 0,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+    adam = AdamW if config.name == "adamw" else Adam
+    return adam(
+        groups,
+        betas=config.betas,
+        eps=config.epsilon,
+        weight_decay=config.weight_decay,
+        fused=True,
+    )
+
+
+def build_schedule(
+    optimizer: Optimizer, config: ScheduleConfig, epochs: int, steps_per_epoch: int
+) -> LambdaLR:
+    """A schedule to step after every batch."""
+    return LambdaLR(optimizer, lambda step: rate_factor(config, step, epochs, steps_per_epoch))
+
+
+def rate_factor(config: ScheduleConfig, step: int, epochs: int, steps_per_epoch: int) -> float:
+    """The share of the learning rate, 0 to 1, with which batch `step` (from 0) is learned."""
+    progress = step / (epochs * steps_per_epoch)
+    match config.name:
+        case "constant":
+            return 1.0
+        case "step":
+            return config.step_factor ** (step // steps_per_epoch // config.step_epochs)
+        case "cosine":
+            return _glide(1.0, 0.0, progress)
+        case "one_cycle" if progress < config.warmup:
+            return _glide(ONE_CYCLE_START, 1.0, progress / config.warmup)
+        case "one_cycle":
+            return _glide(1.0, 0.0, (progress - config.warmup) / (1 - config.warmup))
+
+
+def _glide(start: float, end: float, progress: float) -> float:
+    """Half a cosine wave from `start` to `end` as `progress` goes from 0 to 1."""
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2

@@ -1,0 +1,49 @@
+"""Train a network from fresh weights: the base model, and the control of a fine-tune."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from src.config.model import ModelConfig
+from src.config.train import TrainConfig
+from src.data.tensors import ImageSet
+from src.models.checkpoint import Checkpoint
+from src.models.cnn import build_model
+from src.runtime import generator
+from src.training.fit import Fit, fit
+from src.training.optim import LayerPlan
+from src.training.reporting import Reporter
+
+
+@dataclass(frozen=True)
+class Trained:
+    checkpoint: Checkpoint
+    fit: Fit
+
+
+def train_from_scratch(
+    model_config: ModelConfig,
+    config: TrainConfig,
+    train_set: ImageSet,
+    val_set: ImageSet,
+    seed: int,
+    reporters: Sequence[Reporter] = (),
+) -> Trained:
+    """Build the network that `model_config` describes, on the image sets' device, and fit it.
+
+    `seed` draws the weights, the batches, the augmentation and the dropout.
+    """
+    model = build_model(
+        model_config,
+        train_set.image_shape,
+        len(train_set.classes),
+        train_set.mean,
+        train_set.std,
+        generator(seed, "weights"),
+    )
+    model = model.to(train_set.labels.device).to(memory_format=torch.channels_last)
+    plan = [LayerPlan()] * len(model.layers)
+    course = fit(model, train_set, val_set, config, plan, seed, reporters)
+    checkpoint = Checkpoint(model, model_config, train_set.image_shape, train_set.classes)
+    return Trained(checkpoint, course)
