@@ -1,0 +1,24 @@
+"""Download the source and the target data set as IDX files, or build the embedded ones."""
+
+from src import paths
+from src.command import run
+from src.config.data import DataConfig
+from src.config.params import load
+from src.config.section import Section
+from src.data.sources import obtain
+from src.tracking.runs import track
+
+
+class Params(Section):
+    data: DataConfig
+
+
+def main() -> None:
+    params = load(Params)
+    with track("download", params.model_dump()):
+        for dataset in sorted({params.data.source, params.data.target}):
+            obtain(dataset, paths.RAW / dataset, paths.downloads())
+
+
+if __name__ == "__main__":
+    run(main)

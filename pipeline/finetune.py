@@ -1,0 +1,47 @@
+"""Adapt the base model to the target data set; train the same network without it, as a control."""
+
+from src import paths
+from src.command import run
+from src.config.finetune import FinetuneConfig
+from src.config.params import load
+from src.config.runtime import RuntimeConfig
+from src.config.section import Section, Seed
+from src.data.tensors import load_images
+from src.models.checkpoint import load_model, save_model
+from src.runtime import describe, set_up
+from src.tracking.runs import track
+from src.training.finetune import finetune, limit_labels
+from src.training.reporting import Console, write_history
+from src.training.scratch import train_from_scratch
+
+
+class Params(Section):
+    seed: Seed
+    runtime: RuntimeConfig
+    finetune: FinetuneConfig
+
+
+def main() -> None:
+    params = load(Params)
+    config, seed = params.finetune, params.seed
+    with track("finetune", params.model_dump()) as tracked:
+        device = set_up(params.runtime)
+        tracked.tags(describe(device))
+        base = load_model(paths.BASE_MODEL, device)
+        target = load_images(paths.TARGET_TENSORS / paths.TRAIN)
+        train_set = limit_labels(target, config.labels_per_class, seed).to(device)
+        val_set = load_images(paths.TARGET_TENSORS / paths.VAL).to(device)
+        with Console("finetune", config.epochs, len(train_set)) as console:
+            tuned = finetune(base, config, train_set, val_set, seed, [console, tracked])
+        control = train_from_scratch(base.config, config, train_set, val_set, seed)
+        print(f"control, from scratch: val accuracy {control.fit.kept.val_accuracy:.4f}")
+        save_model(paths.FINETUNED_MODEL, tuned.checkpoint)
+        save_model(paths.SCRATCH_MODEL, control.checkpoint)
+        write_history(paths.FINETUNE_HISTORY, tuned.fit.epochs)
+        tracked.kept(tuned.fit.kept)
+        tracked.metrics({"control_val_accuracy": control.fit.kept.val_accuracy})
+        tracked.file(paths.FINETUNE_HISTORY)
+
+
+if __name__ == "__main__":
+    run(main)
