@@ -1,0 +1,143 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.config.params import flatten, load, parse, read
+from src.config.section import Section, Seed
+from src.config.train import TrainConfig
+from src.config.whole import Params
+from src.errors import UserError
+from tests.conftest import ROOT, shrunk
+
+
+class OnlyTrain(Section):
+    seed: Seed
+    train: TrainConfig
+
+
+@pytest.fixture
+def params_file(tmp_path: Path) -> Path:
+    copy = tmp_path / "params.yaml"
+    copy.write_text((ROOT / "params.yaml").read_text())
+    return copy
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def test_a_stage_gets_its_sections_only(params_file: Path) -> None:
+    params = load(OnlyTrain, params_file)
+    assert set(params.model_dump()) == {"seed", "train"}
+
+
+def test_scientific_notation_without_a_point_is_a_number(params_file: Path) -> None:
+    replace(params_file, "epsilon: 1.0e-8", "epsilon: 1e-7")
+    assert load(OnlyTrain, params_file).train.optimizer.epsilon == 1e-7
+
+
+def test_a_stage_refuses_what_is_wrong_in_another_section(params_file: Path) -> None:
+    replace(params_file, "mistakes: ", "mistakes: -")
+    with pytest.raises(UserError, match=r"evaluate\.mistakes: should be greater than"):
+        load(OnlyTrain, params_file)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train__optimizer__learning_rate": -1}, r"train\.optimizer\.learning_rate: .*greater"),
+        ({"train__optimizer__learning_rate": "1e-3"}, r"train\.optimizer\.learning_rate: .*number"),
+        ({"train__optimizer__learning_rate": float("nan")}, r"learning_rate: .*finite"),
+        ({"train__optimizer__learning_rate": float("inf")}, r"learning_rate: .*"),
+        ({"train__optimizer__lr": 0.1}, r"train\.optimizer\.lr: unknown key; .*learning_rate"),
+        ({"train__optimizer__betas": [0.9]}, r"train\.optimizer\.betas\[1\]: missing"),
+        ({"train__epochs": 0}, r"train\.epochs: .*greater"),
+        ({"train__epochs": 1.5}, r"train\.epochs: .*integer"),
+        ({"train__epochs": True}, r"train\.epochs: .*integer"),
+        ({"train__schedule": None}, r"train\.schedule: should be a mapping, not None"),
+        ({"train__batch_size": 3601}, r"train\.batch_size: should be at most 3600"),
+        ({"finetune__batch_size": 51}, r"finetune\.batch_size: should be at most 50"),
+        ({"finetune__labels_per_class": "some"}, r"finetune\.labels_per_class: should be all or"),
+        ({"model__kernel_sizes": [3]}, r"model\.kernel_sizes: .*one size per entry"),
+        ({"model__kernel_sizes": [4, 3]}, r"model\.kernel_sizes: should be odd"),
+        ({"model__kernel_sizes": [3, 15]}, r"model\.kernel_sizes\[1\]: should be at most 14"),
+        ({"model__kernel_sizes": [29, 3]}, r"model\.kernel_sizes\[0\]: should be at most 28"),
+        ({"model__pool_size": 29}, r"model\.pool_size: should be at most 28"),
+        ({"model__channels": []}, r"model\.channels: should have at least 1"),
+        ({"model__activation": "swish"}, r"model\.activation: should be 'relu'"),
+        ({"data__source": "cifar"}, r"data\.source: should be 'mnist-5k'"),
+        ({"runtime__device": "gpu"}, r"runtime\.device: should be auto, cpu, cuda or cuda:N"),
+        ({"seed": -1}, r"seed: .*greater"),
+        ({"extra": 1}, r"extra: unknown key; here may stand seed, runtime"),
+    ],
+    ids=str,
+)
+def test_bad_values_are_refused_in_one_line_with_the_dotted_key(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as refusal:
+        shrunk(**changes)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_missing_key_is_refused(params_file: Path) -> None:
+    replace(params_file, "seed: 0", "")
+    with pytest.raises(UserError, match="seed: missing"):
+        load(OnlyTrain, params_file)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed: 0", "seed: 0\nseed: 1", r"params\.yaml: line \d+: found duplicate key \"seed\""),
+        ("seed: 0", "seed: [0", r"params\.yaml: line \d+"),
+        ("seed: 0", "seed: \x07", r"params\.yaml: "),
+    ],
+)
+def test_a_malformed_file_is_refused_in_one_line(
+    params_file: Path, old: str, new: str, message: str
+) -> None:
+    replace(params_file, old, new)
+    with pytest.raises(UserError, match=message) as refusal:
+        load(OnlyTrain, params_file)
+    assert "\n" not in str(refusal.value)
+
+
+def test_an_absent_or_empty_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not found"):
+        read(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").touch()
+    with pytest.raises(UserError, match="should be a mapping"):
+        read(tmp_path / "params.yaml")
+
+
+def test_sections_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        shrunk().train.epochs = 3  # type: ignore[misc]
+
+
+def test_every_value_in_params_yaml_has_a_comment() -> None:
+    """Those of finetune stand at the same keys of train."""
+    tree = read(ROOT / "params.yaml")
+    commented = set()
+    for line in (ROOT / "params.yaml").read_text().splitlines():
+        if match := re.match(r"\s*(\w+):.*#", line):
+            commented.add(match[1])
+    leaves = {key.rpartition(".")[2] for key in flatten(tree)}
+    assert leaves <= commented
+
+
+def test_flatten_gives_dotted_keys() -> None:
+    assert flatten({"a": 1, "b": {"c": [2], "d": {"e": None}}}) == {
+        "a": 1,
+        "b.c": [2],
+        "b.d.e": None,
+    }
+
+
+def test_the_shipped_file_is_valid() -> None:
+    parse(Params, read(ROOT / "params.yaml"))

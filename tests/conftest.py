@@ -1,0 +1,70 @@
+"""What the tests share: the real params.yaml and the real embedded digits, both shrunk."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src.config.params import parse, read
+from src.config.whole import Params
+from src.data.sources import obtain
+from src.data.splits import Splits, read_splits
+from src.runtime import generator
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the caller's DVC, tracking server or mirror; all compute with one thread."""
+    for name in [*os.environ]:
+        if name.startswith(("DVC_", "MLFLOW_")) or name == "DATA_MIRROR":
+            monkeypatch.delenv(name)
+    torch.set_num_threads(1)
+
+
+def shrunk(**changes: Any) -> Params:
+    """params.yaml with a network and epochs for tests; `train__epochs=2` changes a value."""
+    tree = read(ROOT / "params.yaml")
+    small = {
+        "runtime__threads": 1,
+        "model__channels": [4, 8],
+        "model__kernel_sizes": [3, 3],
+        "model__hidden": [16],
+        "train__epochs": 2,
+        "train__batch_size": 32,
+        "finetune__epochs": 2,
+    }
+    for key, value in {**small, **changes}.items():
+        *sections, name = key.split("__")
+        section = tree
+        for part in sections:
+            section = section[part]
+        section[name] = value
+    return parse(Params, tree)
+
+
+@pytest.fixture(scope="session")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded data sets as IDX files, in a folder each."""
+    folder = tmp_path_factory.mktemp("raw")
+    obtain("mnist-5k", folder / "mnist-5k", folder / "downloads")
+    obtain("optdigits", folder / "optdigits", folder / "downloads")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mnist_5k(raw: Path) -> Splits:
+    return read_splits(raw / "mnist-5k", 10, 0.1, generator(0, "split"))
+
+
+@pytest.fixture(scope="session")
+def few(mnist_5k: Splits) -> Splits:
+    """The first 400 training, 100 validation and 100 test digits: the classes take turns."""
+    return Splits(
+        mnist_5k.train.subset(torch.arange(400)),
+        mnist_5k.val.subset(torch.arange(100)),
+        mnist_5k.test.subset(torch.arange(100)),
+    )

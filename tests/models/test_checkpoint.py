@@ -1,0 +1,77 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from src.errors import UserError
+from src.models.checkpoint import Checkpoint, load_model, save_model
+from src.models.cnn import build_model
+from src.runtime import generator
+from tests.conftest import ROOT, shrunk
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def checkpoint() -> Checkpoint:
+    config, shape, classes = shrunk().model, (1, 28, 28), ("a", "b", "c")
+    model = build_model(config, shape, 3, [33.3], [78.6], generator(0, "weights"))
+    return Checkpoint(model.eval(), config, shape, classes)
+
+
+def test_a_model_comes_back_with_all_it_takes_to_use_it(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    save_model(tmp_path / "model.safetensors", checkpoint)
+    loaded = load_model(tmp_path / "model.safetensors", CPU)
+    assert (loaded.config, loaded.image_shape, loaded.classes) == (
+        checkpoint.config,
+        checkpoint.image_shape,
+        checkpoint.classes,
+    )
+    pixels = torch.rand(3, 1, 28, 28) * 255
+    # Not equal: a loaded model has another memory format, which other kernels serve.
+    assert torch.allclose(loaded.model.eval()(pixels), checkpoint.model(pixels), atol=1e-5)
+
+
+def test_the_metadata_names_config_classes_and_normalisation(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    save_model(tmp_path / "model.safetensors", checkpoint)
+    with safe_open(tmp_path / "model.safetensors", framework="pt") as file:
+        about = json.loads(file.metadata()["idxflow"])
+    assert about["config"] == json.loads(checkpoint.config.model_dump_json())
+    assert about["classes"] == ["a", "b", "c"]
+    assert about["normalisation"] == {
+        "mean": [pytest.approx(33.3)],
+        "std": [pytest.approx(78.6)],
+    }
+
+
+def test_other_processes_write_the_same_bytes(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    first, copy = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    save_model(first, checkpoint)
+    code = (
+        "import sys, torch; from pathlib import Path; from src.models.checkpoint import *;"
+        "save_model(Path(sys.argv[2]), load_model(Path(sys.argv[1]), torch.device('cpu')))"
+    )
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", code, first, copy], check=True, cwd=ROOT)
+        assert copy.read_bytes() == first.read_bytes()
+
+
+def test_other_files_are_refused(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(UserError, match="not found"):
+        load_model(path, CPU)
+    path.write_bytes(b"\x80\x04pickle")
+    with pytest.raises(UserError, match="not a model"):
+        load_model(path, CPU)
+    save_model(path, checkpoint)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(UserError, match="not a model"):
+        load_model(path, CPU)

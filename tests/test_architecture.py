@@ -1,0 +1,134 @@
+"""The structure that README.md and dvc.yaml promise, held by walking the imports."""
+
+import ast
+import fnmatch
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from src import paths
+from tests.conftest import ROOT
+
+STAGES = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
+MODULES = sorted(path.relative_to(ROOT) for path in ROOT.glob("src/**/*.py"))
+FLOORS = ["training", "data models", "config runtime"]  # below evaluation and tracking, top down
+
+
+def imported(script: Path) -> set[Path]:
+    """The project's modules that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / script).read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        candidates = (Path(name.replace(".", "/")).with_suffix(".py") for name in names)
+        found |= {path for path in candidates if (ROOT / path).is_file()}
+    return found
+
+
+def reached(script: Path) -> set[Path]:
+    seen: set[Path] = set()
+    todo = [script]
+    while todo:
+        module = todo.pop()
+        if module not in seen:
+            seen.add(module)
+            todo += imported(module)
+    return seen
+
+
+def floor(module: Path) -> int:
+    """The height of a module, 0 the ground; modules directly in src/ belong to the ground."""
+    package = module.parts[1] if len(module.parts) > 2 else "runtime"
+    for depth, packages in enumerate(FLOORS):
+        if package in packages.split():
+            return len(FLOORS) - 1 - depth
+    return len(FLOORS)
+
+
+def package(module: Path) -> str:
+    return module.parts[1] if len(module.parts) > 2 else "runtime"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_modules_import_only_from_lower_floors(module: Path) -> None:
+    for other in imported(module):
+        assert other.parts[0] == "src", f"{module} imports a stage"
+        same = package(other) == package(module)
+        ground = floor(other) == floor(module) == 0
+        assert same or ground or floor(other) < floor(module), f"{module} imports {other}"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_imports_have_no_circles(module: Path) -> None:
+    assert not any(module in reached(other) for other in imported(module))
+
+
+@pytest.mark.parametrize(
+    ("library", "importers"),
+    [("mlflow", "src/tracking/runs.py"), ("optuna", "src/search/*"), ("dvc", "")],
+)
+def test_one_place_imports_each_framework(library: str, importers: str) -> None:
+    pattern = re.compile(rf"^\s*(from|import) {library}\b", re.MULTILINE)
+    for module in MODULES:
+        if pattern.search((ROOT / module).read_text()):
+            assert fnmatch.fnmatch(str(module), importers), module
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_depends_on_exactly_the_code_it_reaches(stage: str) -> None:
+    declared = {Path(dep) for dep in STAGES[stage]["deps"] if dep.endswith(".py")}
+    assert declared == reached(Path(f"pipeline/{stage}.py"))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_declares_exactly_the_parameters_it_reads(stage: str) -> None:
+    sections = importlib.import_module(f"pipeline.{stage}").Params
+    assert STAGES[stage]["params"] == list(sections.model_fields)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stage_scripts_are_thin(stage: str) -> None:
+    assert len((ROOT / f"pipeline/{stage}.py").read_text().splitlines()) <= 60
+
+
+def test_only_evaluate_depends_on_test_images() -> None:
+    readers = {name for name, stage in STAGES.items() if any("/test." in d for d in stage["deps"])}
+    assert readers == {"evaluate"}
+
+
+def test_outputs_in_dvc_yaml_are_the_paths_in_code() -> None:
+    declared = {
+        out
+        for stage in STAGES.values()
+        for out in [*stage.get("outs", []), *stage.get("metrics", [])]
+    }
+    folders = (paths.SOURCE_TENSORS, paths.TARGET_TENSORS)
+    splits = (paths.TRAIN, paths.VAL, paths.TEST)
+    assert declared == {
+        str(path)
+        for path in (
+            paths.RAW,
+            *(folder / split for folder in folders for split in splits),
+            paths.BASE_MODEL,
+            paths.FINETUNED_MODEL,
+            paths.SCRATCH_MODEL,
+            paths.DATA_REPORT,
+            paths.TRAIN_HISTORY,
+            paths.FINETUNE_HISTORY,
+            paths.METRICS,
+            paths.EVALUATION,
+        )
+    }
+
+
+def test_package_inits_are_empty() -> None:
+    """Otherwise every stage would depend on them."""
+    for init in ROOT.glob("src/**/__init__.py"):
+        assert init.read_text() == "", init

@@ -1,0 +1,299 @@
+"""The whole pipeline, shrunk, in a clone of the working tree: DVC, MLflow and all."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from ruamel.yaml import YAML
+from safetensors.torch import load_file
+
+from tests.conftest import ROOT, shrunk
+
+STAGES = ["download", "preprocess", "train", "finetune", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A repository of its own, with the files of the working tree and shrunk parameters."""
+
+    root: Path
+
+    def call(self, *command: str, fails: bool = False) -> str:
+        """What the command prints."""
+        env = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("DVC_", "MLFLOW_", "GIT_")) and name != "DATA_MIRROR"
+        }
+        env["PATH"] = f"{ROOT / '.venv' / 'bin'}:{env['PATH']}"
+        done = subprocess.run(
+            command, cwd=self.root, env=env, text=True, capture_output=True, check=False
+        )
+        assert bool(done.returncode) == fails, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def commit(self) -> None:
+        self.call("git", "add", "--all")
+        who = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+        self.call("git", *who, "commit", "--quiet", "--message", "test", "--no-verify")
+
+    def stages_run(self, *command: str) -> list[str]:
+        """The stages that the command executes, in order."""
+        printed = self.call(*command)
+        return [stage for stage in STAGES if f"Running stage '{stage}'" in printed]
+
+    def stale(self) -> set[str]:
+        """The stages whose own code, parameters or data differ from those of their results."""
+        return set(json.loads(self.call("dvc", "status", "--json")))
+
+    def outputs(self) -> dict[str, str]:
+        """Path and hash of all that the stages made."""
+        lock = YAML(typ="safe", pure=True).load(self.root / "dvc.lock")
+        return {
+            out["path"]: out["md5"] for entry in lock["stages"].values() for out in entry["outs"]
+        }
+
+    def runs(self) -> list[Run]:
+        """All runs in MLflow, the oldest first."""
+        client = MlflowClient(f"sqlite:///{self.root / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("pipeline")
+        assert experiment is not None
+        found = client.search_runs([experiment.experiment_id], order_by=["start_time ASC"])
+        return list(found)
+
+
+def clone(to: Path) -> Clone:
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    for name in listed:
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name)
+    (to / "dvc.lock").unlink(missing_ok=True)
+    params = json.loads(shrunk().model_dump_json())
+    params["runtime"]["device"] = "cpu"
+    YAML().dump(params, to / "params.yaml")
+    made = Clone(to)
+    made.call("git", "init", "--quiet", "--initial-branch=main")
+    made.commit()
+    return made
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone in which the pipeline has run, and its lock file has been committed."""
+    made = clone(tmp_path_factory.mktemp("finished"))
+    assert made.stages_run("dvc", "repro") == STAGES
+    assert made.call("git", "status", "--porcelain") == "?? dvc.lock\n"
+    made.commit()
+    return made
+
+
+@pytest.fixture
+def project(finished: Clone) -> Iterator[Clone]:
+    """The finished clone; what a test changes in its tracked files is taken back."""
+    yield finished
+    finished.call("git", "checkout", "--quiet", ".")
+    finished.call("dvc", "checkout", "--quiet", "--force")
+    assert finished.stale() == set()
+
+
+def test_the_stages_leave_what_the_contract_names(project: Clone) -> None:
+    for dataset in ("mnist-5k", "optdigits"):
+        names = sorted(path.name for path in (project.root / "data/raw" / dataset).iterdir())
+        assert names == [
+            "t10k-images-idx3-ubyte.gz",
+            "t10k-labels-idx1-ubyte.gz",
+            "train-images-idx3-ubyte.gz",
+            "train-labels-idx1-ubyte.gz",
+        ]
+    test = load_file(project.root / "data/tensors/source/test.safetensors")
+    assert test["images"].shape == (1000, 1, 28, 28)
+    metrics = json.loads((project.root / "reports/metrics.json").read_text())
+    assert {(model, role) for model in metrics for role in metrics[model]} == {
+        (model, role) for model in ("base", "finetuned") for role in ("source", "target")
+    }
+    for tests in metrics.values():
+        assert (tests["source"]["n"], tests["target"]["n"]) == (1000, 355)
+        for leaf in tests.values():
+            assert leaf["accuracy_lo"] <= leaf["accuracy"] <= leaf["accuracy_hi"]
+
+
+def test_the_evaluation_agrees_with_itself(project: Clone) -> None:
+    folder = project.root / "reports/evaluation"
+    metrics = json.loads((project.root / "reports/metrics.json").read_text())
+    told = pd.read_csv(folder / "predictions_finetuned_target.csv", dtype=str)
+    accuracy = (told["actual"] == told["predicted"]).mean()
+    assert accuracy == metrics["finetuned"]["target"]["accuracy"]
+    transfer = pd.read_csv(folder / "transfer.csv", index_col="model")
+    assert transfer.loc["fine-tuned", "accuracy"] == accuracy
+    assert transfer.loc["base model, zero-shot", "loss"] == metrics["base"]["target"]["loss"]
+    per_class = pd.read_csv(folder / "per_class.csv")
+    assert len(per_class) == 4 * 10
+    pictures = {path.name for path in folder.glob("*.png")}
+    assert {"confusion_base.png", "curves.png", "mistakes_base_source.png"} <= pictures
+
+
+def test_a_second_repro_runs_nothing(project: Clone) -> None:
+    before = len(project.runs())
+    assert project.stages_run("dvc", "repro") == []
+    assert len(project.runs()) == before
+
+
+def test_another_clone_makes_the_same_bytes(project: Clone, tmp_path: Path) -> None:
+    twin = clone(tmp_path)
+    assert twin.stages_run("dvc", "repro") == STAGES
+    assert twin.outputs() == project.outputs()
+
+
+def test_every_stage_has_a_run_linked_to_those_it_stands_on(project: Clone) -> None:
+    runs = {run.info.run_name: run for run in project.runs()[:5]}
+    assert list(runs) == STAGES
+    commit = project.call("git", "rev-list", "--max-parents=0", "HEAD").strip()
+    for stage, run in runs.items():
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["dvc.stage"] == stage
+        assert run.data.tags["git.commit"] == commit
+        assert run.data.tags["git.dirty"] == "false"
+    for stage, above in (
+        ("preprocess", {"download"}),
+        ("train", {"preprocess"}),
+        ("finetune", {"preprocess", "train"}),
+        ("evaluate", {"preprocess", "train", "finetune"}),
+    ):
+        tags = runs[stage].data.tags
+        upstream = {
+            tag.removeprefix("upstream."): run
+            for tag, run in tags.items()
+            if tag.startswith("upstream.")
+        }
+        assert upstream == {name: runs[name].info.run_id for name in above}
+
+
+def test_input_tags_are_the_hashes_that_dvc_records(project: Clone) -> None:
+    """Of the folder data/raw, too; so a stage's own hash is that in the lock file."""
+    outputs = project.outputs()
+    for run in project.runs()[:5]:
+        for tag, md5 in run.data.tags.items():
+            if tag.startswith("input."):
+                assert md5 == outputs[tag.removeprefix("input.")], tag
+
+
+def test_the_evaluate_run_has_every_parameter_and_metric(project: Clone) -> None:
+    run = project.runs()[4]
+    metrics = json.loads((project.root / "reports/metrics.json").read_text())
+    for model, tests in metrics.items():
+        for role, leaves in tests.items():
+            for name, value in leaves.items():
+                assert run.data.metrics[f"{model}_{role}_{name}"] == value
+    assert run.data.params["train.optimizer.learning_rate"] == "0.003"
+    assert run.data.params["data.target"] == "optdigits"
+    assert run.data.params["finetune.strategy"] == "discriminative"
+
+
+def test_epochs_are_in_the_train_run(project: Clone) -> None:
+    client = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
+    history = pd.read_csv(project.root / "reports/train.csv")
+    run_id = project.runs()[2].info.run_id
+    for name in ("train_loss", "val_loss", "val_accuracy"):
+        points = client.get_metric_history(run_id, name)
+        assert [point.step for point in points] == history["epoch"].tolist()
+        assert [point.value for point in points] == pytest.approx(history[name].tolist())
+
+
+def test_a_comment_makes_nothing_stale(project: Clone) -> None:
+    params = project.root / "params.yaml"
+    params.write_text("# a remark\n" + params.read_text())
+    assert project.stale() == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "stages"),
+    [
+        ("src/data/sources.py", {"download"}),
+        ("src/data/report.py", {"preprocess"}),
+        ("src/training/fit.py", {"train", "finetune"}),
+        ("src/config/finetune.py", {"finetune"}),
+        ("src/evaluation/figures.py", {"evaluate"}),
+        ("src/config/whole.py", set()),
+        ("src/errors.py", set(STAGES)),
+    ],
+)
+def test_a_changed_module_makes_the_stages_stale_that_reach_it(
+    project: Clone, module: str, stages: set[str]
+) -> None:
+    with (project.root / module).open("a") as file:
+        file.write("\n# touched\n")
+    assert project.stale() == stages
+
+
+def test_a_bad_value_is_refused_before_any_stage_works(project: Clone, tmp_path: Path) -> None:
+    fresh = clone(tmp_path)
+    params = fresh.root / "params.yaml"
+    params.write_text(params.read_text().replace("labels_per_class: 5", "labels_per_class: 0"))
+    printed = fresh.call("dvc", "repro", fails=True)
+    assert "params.yaml: finetune.labels_per_class: should be all or a whole number" in printed
+    assert "Traceback" not in printed
+    assert not (fresh.root / "data").exists()
+
+
+def test_an_experiment_reruns_what_reads_the_value_and_a_cached_one_nothing(
+    project: Clone,
+) -> None:
+    before = len(project.runs())
+    change = "train.optimizer.learning_rate=0.01"
+    assert project.stages_run("dvc", "exp", "run", "-S", change) == STAGES[2:]
+    new = project.runs()[before:]
+    assert [run.info.run_name for run in new] == STAGES[2:]
+    assert new[0].data.params["train.optimizer.learning_rate"] == "0.01"
+    assert all("dvc.exp" in run.data.tags for run in new)
+    # preprocess was not run again: its run is still found by what it made.
+    assert new[0].data.tags["upstream.preprocess"] == project.runs()[1].info.run_id
+    # Back, and forth again: DVC's cache has both, so neither leaves a run.
+    project.call("git", "checkout", "--quiet", ".")
+    assert project.stages_run("dvc", "repro") == []
+    project.call("dvc", "exp", "run", "-S", change)
+    assert len(project.runs()) == before + 3
+
+
+@pytest.mark.parametrize("how", ["--temp", "--queue"])
+def test_experiments_elsewhere_are_tracked_here(project: Clone, how: str) -> None:
+    before = len(project.runs())
+    change = f"train.label_smoothing={0.01 if how == '--temp' else 0.02}"
+    project.call("dvc", "exp", "run", how, "-S", change)
+    if how == "--queue":
+        project.call("dvc", "exp", "run", "--run-all")
+    new = project.runs()[before:]
+    assert [run.info.run_name for run in new] == STAGES[2:]
+    assert new[2].data.tags["upstream.train"] == new[0].info.run_id
+    artifacts = (project.root / "mlartifacts").as_uri()
+    assert all(run.info.artifact_uri.startswith(artifacts) for run in new)
+    assert not list((project.root / ".dvc/tmp").rglob("mlflow.db"))
+
+
+def test_metrics_and_plots_can_be_shown(project: Clone) -> None:
+    assert "finetuned.target" in project.call("dvc", "metrics", "show").replace("\n", "")
+    printed = project.call("dvc", "plots", "show")
+    page = Path(printed.strip().removeprefix("file://"))
+    assert page.is_file()
+    assert list(page.parent.rglob("*curves.png"))
+
+
+def test_source_and_target_may_be_the_same_data(project: Clone) -> None:
+    project.call("dvc", "exp", "run", "-S", "data.target=mnist-5k")
+    metrics = json.loads((project.root / "reports/metrics.json").read_text())
+    for tests in metrics.values():
+        assert tests["source"] == tests["target"]

@@ -1,0 +1,253 @@
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from src.config.train import TrainConfig
+from src.data.splits import Splits
+from src.data.tensors import ImageSet
+from src.models.cnn import CNN, build_model
+from src.runtime import generator, set_up
+from src.training.fit import DivergedError, Fit, fit
+from src.training.inference import as_pixels, predict, score
+from src.training.optim import LayerPlan
+from src.training.reporting import Epoch, Reporter
+from tests.conftest import shrunk
+
+PLAIN: dict[str, Any] = {
+    "model__dropout": 0.0,
+    "train__label_smoothing": 0.0,
+    "train__augment__shift": 0,
+    "train__augment__rotation": 0,
+    "train__augment__scale": 0,
+    "train__schedule__name": "constant",
+}
+
+
+def fresh(data: ImageSet, seed: int = 0, **changes: Any) -> CNN:
+    return build_model(
+        shrunk(**changes).model,
+        data.image_shape,
+        10,
+        data.mean,
+        data.std,
+        generator(seed, "weights"),
+    )
+
+
+def run(
+    model: CNN, splits: Splits, config: TrainConfig, seed: int = 0, *reporters: Reporter
+) -> Fit:
+    plan = [LayerPlan()] * len(model.layers)
+    return fit(model, splits.train, splits.val, config, plan, seed, reporters)
+
+
+def test_initial_loss_is_that_of_guessing(few: Splits) -> None:
+    assert score(fresh(few.train), few.train).loss == pytest.approx(math.log(10), abs=0.1)
+
+
+def test_one_batch_can_be_learned_by_heart(few: Splits) -> None:
+    batch = few.train.subset(torch.arange(32))
+    config = shrunk(**PLAIN, train__epochs=60, train__optimizer__learning_rate=0.01).train
+    model = fresh(batch, **PLAIN)
+    fitted = run(model, few._replace(train=batch), config)
+    assert fitted.epochs[-1].train_loss < 0.001
+    assert score(model, batch).accuracy == 1.0
+
+
+def test_without_input_only_the_base_rate_is_learned(mnist_5k: Splits) -> None:
+    """Half the labels are 0: blank images leave nothing else to learn."""
+    labels = mnist_5k.train.labels.clone()
+    zeroed = torch.rand(len(labels), generator=generator(0, "test")) < 0.5
+    labels[zeroed] = 0
+    blank = replace(
+        mnist_5k.train, images=torch.zeros_like(mnist_5k.train.images), labels=labels
+    ).subset(torch.arange(1200))
+    config = shrunk(**PLAIN, train__epochs=3).train
+    model = fresh(blank, **PLAIN)
+    run(model, Splits(blank, blank, blank), config)
+    rates = blank.labels.bincount(minlength=10) / len(blank)
+    entropy = -(rates * rates.log()).sum().item()
+    assert score(model, blank).loss == pytest.approx(entropy, abs=0.05)
+    assert score(model, blank).accuracy == pytest.approx(rates[0].item())
+
+
+def test_learning_reaches_most_digits(mnist_5k: Splits) -> None:
+    model = fresh(mnist_5k.train)
+    fitted = run(model, mnist_5k, shrunk(train__epochs=3).train)
+    assert fitted.kept.val_accuracy > 0.85
+    assert fitted.epochs[-1].val_loss < fitted.epochs[0].val_loss
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_same_seed_gives_the_same_bits(few: Splits, threads: int) -> None:
+    torch.set_num_threads(threads)
+    config = shrunk(train__batch_size=32).train
+    weights = []
+    for disturbance in (1, 2):
+        torch.manual_seed(disturbance)  # the global generator must not matter
+        model = fresh(few.train)
+        fitted = run(model, few, config)
+        weights.append((model.state_dict(), [epoch.val_loss for epoch in fitted.epochs]))
+    assert all(torch.equal(weights[0][0][name], weights[1][0][name]) for name in weights[0][0])
+    assert weights[0][1] == weights[1][1]
+
+
+def test_another_seed_gives_other_weights(few: Splits) -> None:
+    config = shrunk().train
+    models = [fresh(few.train), fresh(few.train)]
+    for seed, model in enumerate(models):
+        run(model, few, config, seed)
+    assert not torch.equal(*(model.state_dict()["head.1.weight"] for model in models))
+
+
+def test_the_global_generator_is_left_as_it_was(few: Splits) -> None:
+    state = torch.get_rng_state()
+    run(fresh(few.train), few, shrunk(train__epochs=1).train)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("schedule", ["constant", "step", "cosine", "one_cycle"])
+def test_every_optimizer_and_schedule_learns(few: Splits, optimizer: str, schedule: str) -> None:
+    config = shrunk(
+        train__epochs=3,
+        train__optimizer__name=optimizer,
+        train__optimizer__learning_rate=0.03 if optimizer == "sgd" else 0.003,
+        train__schedule__name=schedule,
+    ).train
+    fitted = run(fresh(few.train), few, config)
+    assert fitted.epochs[-1].train_loss < fitted.epochs[0].train_loss
+
+
+def test_a_diverging_fit_stops_before_a_weight_is_touched(few: Splits) -> None:
+    model = fresh(few.train)
+    with torch.no_grad():
+        model.head[1].bias.fill_(float("inf"))  # type: ignore[operator]
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    with pytest.raises(DivergedError, match=r"training loss became nan.*learning_rate"):
+        run(model, few, shrunk().train)
+    assert all(torch.equal(before[name], value) for name, value in model.named_parameters())
+
+
+def test_a_rate_far_too_high_ends_in_one_line(few: Splits) -> None:
+    config = shrunk(
+        train__optimizer__name="sgd", train__optimizer__learning_rate=100, train__epochs=9
+    ).train
+    with pytest.raises(DivergedError) as refusal:
+        run(fresh(few.train, model__batch_norm=False), few, config)
+    assert "\n" not in str(refusal.value)
+
+
+class Recorder(Reporter):
+    """Remembers what it is told, and the model at the end of each epoch."""
+
+    def __init__(self, model: CNN) -> None:
+        self.model = model
+        self.images = 0
+        self.epochs: list[Epoch] = []
+        self.heads: list[torch.Tensor] = []
+
+    def on_batch(self, images: int) -> None:
+        self.images += images
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        self.epochs.append(epoch)
+        self.heads.append(self.model.state_dict()["head.1.weight"].clone())
+
+
+def test_reporters_are_told_of_every_image_and_epoch(few: Splits) -> None:
+    model = fresh(few.train)
+    recorder = Recorder(model)
+    fitted = run(model, few, shrunk(train__epochs=3).train, 0, recorder)
+    assert recorder.images == 3 * 400
+    assert tuple(recorder.epochs) == fitted.epochs
+    assert [epoch.epoch for epoch in fitted.epochs] == [1, 2, 3]
+    assert fitted.epochs[-1].val_loss == pytest.approx(score(model, few.val).loss)
+
+
+# At this rate the validation loss soon gets worse, which the two tests below need.
+RESTLESS: dict[str, Any] = {
+    "train__optimizer__learning_rate": 0.1,
+    "train__schedule__name": "constant",
+    "train__epochs": 12,
+}
+
+
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_the_weights_kept_are_the_best_or_the_last(few: Splits, keep_best: bool) -> None:
+    model = fresh(few.train)
+    recorder = Recorder(model)
+    fitted = run(model, few, shrunk(**RESTLESS, train__keep_best=keep_best).train, 0, recorder)
+    losses = [epoch.val_loss for epoch in fitted.epochs]
+    best = losses.index(min(losses))
+    assert best < len(losses) - 1
+    kept = best if keep_best else len(losses) - 1
+    assert fitted.kept == fitted.epochs[kept]
+    assert torch.equal(model.state_dict()["head.1.weight"], recorder.heads[kept])
+
+
+def test_patience_stops_after_so_many_epochs_without_a_better_one(few: Splits) -> None:
+    fitted = run(fresh(few.train), few, shrunk(**RESTLESS, train__patience=2).train)
+    losses = [epoch.val_loss for epoch in fitted.epochs]
+    assert len(losses) < RESTLESS["train__epochs"]
+    assert losses.index(min(losses)) == len(losses) - 3
+
+
+def test_clipping_bounds_the_step(few: Splits) -> None:
+    """A plain SGD step is the rate times the gradient, whose norm is clipped."""
+    config = shrunk(
+        **PLAIN,
+        train__epochs=1,
+        train__batch_size=400,
+        train__clip_norm=0.001,
+        train__optimizer__name="sgd",
+        train__optimizer__momentum=0.0,
+        train__optimizer__weight_decay=0.0,
+        train__optimizer__learning_rate=1.0,
+    ).train
+    model = fresh(few.train, **PLAIN)
+    before = torch.cat([value.detach().flatten() for value in model.parameters()])
+    run(model, few, config)
+    after = torch.cat([value.detach().flatten() for value in model.parameters()])
+    assert (after - before).norm().item() == pytest.approx(0.001, rel=1e-3)
+
+
+def test_label_smoothing_is_in_the_training_loss(few: Splits) -> None:
+    """A smoothed loss cannot fall below the entropy of the smoothed labels."""
+    batch = few.train.subset(torch.arange(32))
+    changes = {**PLAIN, "train__label_smoothing": 0.2, "train__epochs": 40}
+    model = fresh(batch, **changes)
+    fitted = run(model, few._replace(train=batch), shrunk(**changes).train)
+    target = torch.full((10,), 0.02)
+    target[0] += 0.8
+    assert fitted.epochs[-1].train_loss > -(target * target.log()).sum().item()
+
+
+def test_prediction_is_that_of_the_model_whatever_the_batches(few: Splits) -> None:
+    model = fresh(few.train).eval()
+    many = few.train.subset(torch.arange(400).repeat(3))
+    with torch.no_grad():
+        expected = model(as_pixels(few.train.images))
+    assert torch.allclose(predict(model, many), expected.repeat(3, 1), atol=1e-5)
+    assert score(model, few.val).loss == pytest.approx(
+        F.cross_entropy(predict(model, few.val), few.val.labels).item()
+    )
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_learns_and_repeats_itself(few: Splits) -> None:
+    device = set_up(shrunk(runtime__device="cuda").runtime)
+    on_device = Splits(*(split.to(device) for split in few))
+    weights = []
+    for _ in range(2):
+        model = fresh(few.train).to(device).to(memory_format=torch.channels_last)
+        fitted = run(model, on_device, shrunk(train__epochs=3).train)
+        assert fitted.epochs[-1].train_loss < fitted.epochs[0].train_loss
+        weights.append(model.state_dict())
+    assert weights[0]["head.1.weight"].is_cuda
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
