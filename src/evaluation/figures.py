@@ -51,11 +51,11 @@ def draw_curves(histories: Mapping[str, pd.DataFrame], path: Path) -> None:
     figure = Figure(figsize=(9, 3.2 * len(histories)), layout="constrained")
     grid = figure.subplots(len(histories), 2, squeeze=False)
     for (losses, accuracy), (name, history) in zip(grid, histories.items(), strict=True):
-        losses.plot(history["epoch"], history["train_loss"], label="training")
-        losses.plot(history["epoch"], history["val_loss"], label="validation")
+        losses.plot(history["epoch"], history["train_loss"], ".-", label="training")
+        losses.plot(history["epoch"], history["val_loss"], ".-", label="validation")
         losses.set(title=f"{name}: loss", xlabel="epoch", yscale="log")
         losses.legend()
-        accuracy.plot(history["epoch"], history["val_accuracy"], color="C1")
+        accuracy.plot(history["epoch"], history["val_accuracy"], ".-", color="C1")
         accuracy.set(title=f"{name}: validation accuracy", xlabel="epoch")
     save_figure(figure, path)
 
@@ -63,6 +63,7 @@ def draw_curves(histories: Mapping[str, pd.DataFrame], path: Path) -> None:
 def draw_transfer(table: pd.DataFrame, path: Path) -> None:
     """Accuracy on the target's test images, with intervals: what transfer is worth."""
     figure = Figure(figsize=(6, 0.6 * len(table) + 1), layout="constrained")
+    figure.suptitle("accuracy on the target's test images, 95 % interval")
     axes = figure.subplots()
     rows = range(len(table))
     below = table["accuracy"] - table["accuracy_lo"]
@@ -71,6 +72,5 @@ def draw_transfer(table: pd.DataFrame, path: Path) -> None:
     axes.set_yticks(rows, table["model"])
     axes.margins(y=0.3)
     axes.invert_yaxis()
-    axes.set(title="Accuracy on the target's test images, 95 % interval")
     axes.grid(axis="x", alpha=0.3)
     save_figure(figure, path)
