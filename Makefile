@@ -12,7 +12,9 @@ help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 repro: $(READY)  ## run the pipeline: only the stages whose code, data or parameters changed
+	@python -m src.check_params
 	dvc repro
+	@python -m src.close_runs
 	@echo
 	@echo "Done. Numbers: reports/metrics.json   Pictures: reports/   Compare runs: make ui"
 
@@ -30,6 +32,7 @@ format: $(READY)  ## rewrite the code in the project's format
 	ruff check --fix .
 
 ui: $(READY)  ## compare runs at http://127.0.0.1:5000 (PORT=... to change)
+	@python -m src.close_runs
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1
 
 lock: $(READY)  ## resolve pyproject.toml into requirements.lock
@@ -39,12 +42,13 @@ lock: $(READY)  ## resolve pyproject.toml into requirements.lock
 clean:  ## remove the environment; data, runs and models stay
 	rm -rf $(VENV)
 
-# uv's own version comes from the lock. Bytecode is compiled once here, because every stage is a
+# uv itself comes from the lock, too. Bytecode is compiled once here, because every stage is a
 # new process: importing torch takes twice as long without it.
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one with PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet "$$(grep -o '^uv==[^ ;]*' requirements.lock)"
-	$(VENV)/bin/uv pip sync --python $(VENV)/bin/python --require-hashes --compile-bytecode --quiet requirements.lock
+	@awk '/^uv==/ { on = 1 } on; on && !/\\$$/ { exit }' requirements.lock > $(VENV)/uv.lock
+	$(VENV)/bin/python -m pip install --quiet --require-hashes --requirement $(VENV)/uv.lock
+	$(VENV)/bin/uv pip sync --python $(VENV)/bin/python --require-hashes --compile-bytecode requirements.lock
 	@touch $@

@@ -8,13 +8,13 @@ from src.config.runtime import RuntimeConfig
 from src.config.section import Section
 from src.data.tensors import load_images
 from src.evaluation.report import (
+    evaluate_all,
     flat_metrics,
-    judge,
-    judge_all,
     summary,
     write_curves,
-    write_evaluation,
+    write_details,
     write_metrics,
+    write_transfer,
 )
 from src.models.checkpoint import load_model
 from src.runtime import describe, set_up
@@ -28,25 +28,28 @@ class Params(Section):
 
 def main() -> None:
     params = load(Params)
-    config = params.evaluate
     # The whole file, so that each row of MLflow's table is one pipeline with all its parameters.
     with track("evaluate", read()) as tracked:
         device = set_up(params.runtime)
         tracked.tags(describe(device))
         source = load_images(paths.SOURCE_TENSORS / paths.TEST).to(device)
         target = load_images(paths.TARGET_TENSORS / paths.TEST).to(device)
-        base = load_model(paths.BASE_MODEL, device)
-        finetuned = load_model(paths.FINETUNED_MODEL, device)
-        models = {"base": base, "finetuned": finetuned}
-        verdicts = judge_all(models, {"source": source, "target": target}, config)
-        control = judge(load_model(paths.SCRATCH_MODEL, device), target, config)
+        tests = {
+            "base": (paths.BASE_MODEL, {"source": source, "target": target}),
+            "finetuned": (paths.FINETUNED_MODEL, {"source": source, "target": target}),
+            "scratch": (paths.SCRATCH_MODEL, {"target": target}),
+        }
+        found = {
+            name: evaluate_all(load_model(path, device), test_sets, params.evaluate)
+            for name, (path, test_sets) in tests.items()
+        }
+        print(summary(found))
         histories = {"train": paths.TRAIN_HISTORY, "finetune": paths.FINETUNE_HISTORY}
         write_curves(histories, paths.EVALUATION)
-        write_evaluation(verdicts, control, config, paths.EVALUATION)
-        write_metrics(verdicts, paths.METRICS)
-        numbers = flat_metrics(verdicts, control)
-        print(summary(numbers))
-        tracked.metrics(numbers)
+        write_transfer(found, paths.EVALUATION)
+        write_details(found, params.evaluate.mistakes, paths.EVALUATION)
+        write_metrics({name: found[name] for name in ("base", "finetuned")}, paths.METRICS)
+        tracked.metrics(flat_metrics(found))
         tracked.file(paths.METRICS)
         tracked.file(paths.EVALUATION)
 

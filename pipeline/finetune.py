@@ -10,8 +10,8 @@ from src.data.tensors import load_images
 from src.models.checkpoint import load_model, save_model
 from src.runtime import describe, set_up
 from src.tracking.runs import track
+from src.training.console import Console, write_history
 from src.training.finetune import finetune, limit_labels
-from src.training.reporting import Console, write_history
 from src.training.scratch import train_from_scratch
 
 
@@ -33,8 +33,8 @@ def main() -> None:
         val_set = load_images(paths.TARGET_TENSORS / paths.VAL).to(device)
         with Console("finetune", config.epochs, len(train_set)) as console:
             tuned = finetune(base, config, train_set, val_set, seed, [console, tracked])
-        control = train_from_scratch(base.config, config, train_set, val_set, seed)
-        print(f"control, from scratch: val accuracy {control.fit.kept.val_accuracy:.4f}")
+        with Console("scratch", config.epochs, len(train_set)) as console:
+            control = train_from_scratch(base.config, config, train_set, val_set, seed, [console])
         save_model(paths.FINETUNED_MODEL, tuned.checkpoint)
         save_model(paths.SCRATCH_MODEL, control.checkpoint)
         write_history(paths.FINETUNE_HISTORY, tuned.fit.epochs)

@@ -20,23 +20,25 @@ class Params(Section):
 def main() -> None:
     params = load(Params)
     with track("preprocess", params.model_dump()) as tracked:
-        for role, dataset, folder in (
-            ("source", params.data.source, paths.SOURCE_TENSORS),
-            ("target", params.data.target, paths.TARGET_TENSORS),
-        ):
-            splits = read_splits(
+        datasets = {"source": params.data.source, "target": params.data.target}
+        roles = {
+            role: read_splits(
                 paths.RAW / dataset,
                 FACTS[dataset].classes,
-                params.data.val_fraction,
+                params.data.val_images,
                 generator(params.seed, "split"),
             )
-            save_images(folder / paths.TRAIN, splits.train)
-            save_images(folder / paths.VAL, splits.val)
-            save_images(folder / paths.TEST, splits.test)
-            write_data_report(splits, paths.DATA_REPORT / role)
+            for role, dataset in datasets.items()
+        }
+        folders = {"source": paths.SOURCE_TENSORS, "target": paths.TARGET_TENSORS}
+        for role, splits in roles.items():
+            save_images(folders[role] / paths.TRAIN, splits.train)
+            save_images(folders[role] / paths.VAL, splits.val)
+            save_images(folders[role] / paths.TEST, splits.test)
             counts = {name: len(data) for name, data in splits._asdict().items()}
-            print(f"{role} {dataset}: {counts}")
+            print(f"{role} {datasets[role]}: {counts}")
             tracked.metrics({f"{role}_{name}_images": count for name, count in counts.items()})
+        write_data_report(roles, paths.DATA_REPORT)
         tracked.file(paths.DATA_REPORT)
 
 

@@ -11,7 +11,7 @@ from src.data.tensors import load_images
 from src.models.checkpoint import save_model
 from src.runtime import describe, set_up
 from src.tracking.runs import track
-from src.training.reporting import Console, write_history
+from src.training.console import Console, write_history
 from src.training.scratch import train_from_scratch
 
 

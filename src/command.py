@@ -9,7 +9,7 @@ from typing import NoReturn
 from src.errors import UserError
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], object]) -> None:
     """Call `main`; bad input, a failing file system or an interruption ends in one line."""
     signal.signal(signal.SIGTERM, _terminate)
     try:

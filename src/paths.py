@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 PARAMS = Path("params.yaml")
+DVC_YAML, DVC_LOCK = Path("dvc.yaml"), Path("dvc.lock")
 
 RAW = Path("data/raw")
 SOURCE_TENSORS = Path("data/tensors/source")
@@ -23,6 +24,10 @@ TRAIN_HISTORY = Path("reports/train.csv")
 FINETUNE_HISTORY = Path("reports/finetune.csv")
 METRICS = Path("reports/metrics.json")
 EVALUATION = Path("reports/evaluation")
+
+# In the root, which all working copies share.
+TRACKING = Path("mlflow.db")
+ARTIFACTS = Path("mlartifacts")
 
 
 def root() -> Path:

@@ -19,7 +19,6 @@ def set_up(config: RuntimeConfig) -> torch.device:
     if device.type == "cuda":
         # cuBLAS is repeatable only with a fixed workspace, and reads this when it starts.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.backends.cudnn.benchmark = False
         torch.use_deterministic_algorithms(True)
     return device
 
@@ -42,6 +41,8 @@ def describe(device: torch.device) -> dict[str, str]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": str(torch.get_num_threads()),
+        # Training only: what is measured is computed in float32 everywhere.
+        "precision": "bfloat16" if device.type == "cuda" else "float32",
         "torch": torch.__version__,
         "cuda": torch.version.cuda or "none" if device.type == "cuda" else "none",
     }

@@ -1,4 +1,4 @@
-"""What the tests share: the real params.yaml and the real embedded digits, both shrunk."""
+"""What the tests share: small parameters, and the real embedded digits."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from src.config.data import DIGITS
 from src.config.params import parse, read
 from src.config.whole import Params
 from src.data.sources import obtain
@@ -14,6 +15,7 @@ from src.data.splits import Splits, read_splits
 from src.runtime import generator
 
 ROOT = Path(__file__).parents[1]
+PARAMS = ROOT / "tests/params.yaml"
 
 
 @pytest.fixture(autouse=True)
@@ -26,18 +28,9 @@ def _surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shrunk(**changes: Any) -> Params:
-    """params.yaml with a network and epochs for tests; `train__epochs=2` changes a value."""
-    tree = read(ROOT / "params.yaml")
-    small = {
-        "runtime__threads": 1,
-        "model__channels": [4, 8],
-        "model__kernel_sizes": [3, 3],
-        "model__hidden": [16],
-        "train__epochs": 2,
-        "train__batch_size": 32,
-        "finetune__epochs": 2,
-    }
-    for key, value in {**small, **changes}.items():
+    """The tests' parameters; `train__epochs=2` changes a value."""
+    tree = read(PARAMS)
+    for key, value in changes.items():
         *sections, name = key.split("__")
         section = tree
         for part in sections:
@@ -57,7 +50,7 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def mnist_5k(raw: Path) -> Splits:
-    return read_splits(raw / "mnist-5k", 10, 0.1, generator(0, "split"))
+    return read_splits(raw / "mnist-5k", DIGITS, shrunk().data.val_images, generator(0, "split"))
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from src.config.data import DIGITS
 from src.data.sources import obtain
 from src.data.splits import read_splits
 from src.runtime import generator
@@ -24,7 +25,9 @@ def test_one_epoch_on_60000_images_reads_10000_well(
     assert MIRROR
     monkeypatch.setenv("DATA_MIRROR", MIRROR)
     obtain("mnist", tmp_path / "mnist", tmp_path / "downloads")
-    splits = read_splits(tmp_path / "mnist", 10, 1 / 6, generator(0, "split"))
+    splits = read_splits(
+        tmp_path / "mnist", DIGITS, lambda images: images // 6, generator(0, "split")
+    )
     assert [len(split) for split in splits] == [49_999, 10_001, 10_000]
     assert splits.test.labels.bincount().tolist() == [
         980,

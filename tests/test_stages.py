@@ -15,7 +15,7 @@ from mlflow.entities import Run
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
-from tests.conftest import ROOT, shrunk
+from tests.conftest import PARAMS, ROOT
 
 STAGES = ["download", "preprocess", "train", "finetune", "evaluate"]
 
@@ -83,9 +83,7 @@ def clone(to: Path) -> Clone:
             (to / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, to / name)
     (to / "dvc.lock").unlink(missing_ok=True)
-    params = json.loads(shrunk().model_dump_json())
-    params["runtime"]["device"] = "cpu"
-    YAML().dump(params, to / "params.yaml")
+    shutil.copy(PARAMS, to / "params.yaml")
     made = Clone(to)
     made.call("git", "init", "--quiet", "--initial-branch=main")
     made.commit()
@@ -142,9 +140,27 @@ def test_the_evaluation_agrees_with_itself(project: Clone) -> None:
     assert transfer.loc["fine-tuned", "accuracy"] == accuracy
     assert transfer.loc["base model, zero-shot", "loss"] == metrics["base"]["target"]["loss"]
     per_class = pd.read_csv(folder / "per_class.csv")
-    assert len(per_class) == 4 * 10
+    assert len(per_class) == 5 * 10
     pictures = {path.name for path in folder.glob("*.png")}
     assert {"confusion_base.png", "curves.png", "mistakes_base_source.png"} <= pictures
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_needs_no_data_but_its_dependencies(
+    project: Clone, tmp_path: Path, stage: str
+) -> None:
+    """In a copy without anything else: what it reads beside them would be missing."""
+    alone = clone(tmp_path)
+    shutil.copy(project.root / "dvc.lock", alone.root / "dvc.lock")
+    stages = YAML(typ="safe", pure=True).load(project.root / "dvc.yaml")["stages"]
+    for dep in stages[stage]["deps"]:
+        if not dep.endswith(".py"):
+            (alone.root / dep).parent.mkdir(parents=True, exist_ok=True)
+            copy = shutil.copytree if (project.root / dep).is_dir() else shutil.copy
+            copy(project.root / dep, alone.root / dep)
+    alone.call("python", "-m", f"pipeline.{stage}")
+    for out in [*stages[stage]["outs"], *stages[stage].get("metrics", ())]:
+        assert (alone.root / out).exists()
 
 
 def test_a_second_repro_runs_nothing(project: Clone) -> None:

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from src.config.section import Fraction, Section, Tuple
 from src.errors import UserError
 
-Size = Annotated[int, Field(ge=1)]
+Size = Annotated[int, Field(ge=1, le=65_536)]
 
 
 class ModelConfig(Section):

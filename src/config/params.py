@@ -1,6 +1,7 @@
 """Read params.yaml, and give a stage the sections that it declares."""
 
 import importlib
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,7 +41,7 @@ def read(path: Path = PARAMS) -> dict[str, Any]:
     except MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
         raise UserError(f"{path}:{line} {_first_line(error.problem)}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: {_first_line(error)}") from None
     if not isinstance(tree, dict):
         raise UserError(f"{path}: should be a mapping of sections")
@@ -52,7 +53,9 @@ def parse(sections: type[Sections], tree: Mapping[str, Any], path: Path = PARAMS
     try:
         return sections.model_validate(tree)
     except ValidationError as invalid:
-        error, *more = invalid.errors()
+        # A misspelt key is unknown, and the right one missing: the first tells more.
+        found = sorted(invalid.errors(), key=lambda error: error["type"] != "extra_forbidden")
+        error, *more = found
         others = f" (and {len(more)} more)" if more else ""
         raise UserError(f"{path}: {_describe(error, sections)}{others}") from None
 
@@ -77,14 +80,22 @@ def _describe(error: ErrorDetails, sections: type[BaseModel]) -> str:
         case "missing":
             return f"{key}: missing; every value must be given"
         case "model_type":
-            return f"{key}: should be a mapping, not {error['input']!r}"
+            return f"{key}: should be a mapping, not {_shown(error['input'])}"
+        case "tuple_type":
+            return f"{key}: should be a list, not {_shown(error['input'])}"
         case "too_short":
             return f"{key}: should have at least {error['ctx']['min_length']} entry"
+        case "too_long":
+            return f"{key}: should have at most {error['ctx']['max_length']} entries"
         case "value_error":
             message = str(error["ctx"]["error"])
             return f"{key}: {message}" if key else message
     told = error["msg"].replace("Input should", "should", 1)
-    return f"{key}: {told}, not {error['input']!r}"
+    return f"{key}: {told}, not {_shown(error['input'])}"
+
+
+def _shown(value: object) -> str:
+    return textwrap.shorten(repr(value), 60, placeholder="...")
 
 
 def _dotted(location: tuple[int | str, ...]) -> str:

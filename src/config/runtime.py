@@ -1,5 +1,6 @@
 """`runtime`: where the work is done."""
 
+import re
 from typing import Annotated
 
 from pydantic import Field, field_validator
@@ -14,7 +15,6 @@ class RuntimeConfig(Section):
     @field_validator("device")
     @classmethod
     def _known_device(cls, device: str) -> str:
-        kind, _, index = device.partition(":")
-        if device in ("auto", "cpu", "cuda") or (kind == "cuda" and index.isdecimal()):
+        if re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", device):
             return device
         raise ValueError(f"should be auto, cpu, cuda or cuda:N, not {device!r}")

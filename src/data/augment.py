@@ -35,4 +35,6 @@ def augment(images: Tensor, config: AugmentConfig, generator: torch.Generator) -
     grid = F.affine_grid(
         torch.stack([from_x, from_y], dim=1), list(images.shape), align_corners=False
     )
-    return F.grid_sample(images, grid, align_corners=False)
+    moved = F.grid_sample(images, grid, align_corners=False)
+    # For colour, grid_sample gives another memory format than the one the network takes.
+    return moved.contiguous(memory_format=torch.channels_last)

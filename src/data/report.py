@@ -1,5 +1,6 @@
 """What is in a data set: counts, pixels, duplicates, and what its classes look like."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -7,21 +8,23 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from src.data.pixels import histogram, mean_and_std
 from src.data.splits import Splits
 from src.data.tensors import ImageSet
 from src.drawing import save_figure
+from src.files import write_csv
 
 COLUMNS = 10  # images in a row of the pictures
 
 
-def write_data_report(splits: Splits, folder: Path) -> None:
-    """Tables and pictures of a data set under `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    class_counts(splits).to_csv(folder / "class_counts.csv", index=False)
-    pixel_statistics(splits).to_csv(folder / "pixels.csv", index=False)
-    duplicates(splits).to_csv(folder / "duplicates.csv", index=False)
-    draw_samples(splits.train, folder / "samples.png")
-    draw_means(splits.train, folder / "means.png")
+def write_data_report(roles: Mapping[str, Splits], folder: Path) -> None:
+    """Tables and pictures of each data set under `folder`/role, and the duplicates of them all."""
+    for role, splits in roles.items():
+        write_csv(class_counts(splits), folder / role / "class_counts.csv")
+        write_csv(pixel_statistics(splits), folder / role / "pixels.csv")
+        draw_samples(splits.train, folder / role / "samples.png")
+        draw_means(splits.train, folder / role / "means.png")
+    write_csv(duplicates(roles), folder / "duplicates.csv")
 
 
 def class_counts(splits: Splits) -> pd.DataFrame:
@@ -41,33 +44,40 @@ def pixel_statistics(splits: Splits) -> pd.DataFrame:
 
 def _pixels(name: str, data: ImageSet) -> dict[str, str | int | float]:
     channels, height, width = data.image_shape
-    pixels = data.images.double()
+    counts = histogram(data.images).sum(0)
+    mean, std = mean_and_std(counts)
+    values = counts.nonzero()
     return {
         "split": name,
         "images": len(data),
         "channels": channels,
         "height": height,
         "width": width,
-        "mean": pixels.mean().item(),
-        "std": pixels.std(correction=0).item(),
-        "min": int(data.images.min()),
-        "max": int(data.images.max()),
-        "share_background": (data.images == 0).double().mean().item(),
+        "mean": mean,
+        "std": std,
+        "min": int(values.min()),
+        "max": int(values.max()),
+        "share_background": int(counts[0]) / int(counts.sum()),
     }
 
 
-def duplicates(splits: Splits) -> pd.DataFrame:
-    """Test images that are, pixel for pixel, training or validation images: a row per pair."""
+def duplicates(roles: Mapping[str, Splits]) -> pd.DataFrame:
+    """Test images that are, pixel for pixel, in training or validation: a row per pair.
+
+    Of every role's test images in every role's other splits, since all of these train a model.
+    """
     known: dict[bytes, list[tuple[str, int, str]]] = {}
-    for split, data in (("train", splits.train), ("val", splits.val)):
-        for index, (key, label) in enumerate(_keys(data)):
-            known.setdefault(key, []).append((split, index, label))
+    for role, splits in roles.items():
+        for split, data in (("train", splits.train), ("val", splits.val)):
+            for index, (key, label) in enumerate(_keys(data)):
+                known.setdefault(key, []).append((f"{role} {split}", index, label))
     rows = [
-        (test_index, test_label, *twin)
+        (role, test_index, test_label, *twin)
+        for role, splits in roles.items()
         for test_index, (key, test_label) in enumerate(_keys(splits.test))
         for twin in known.get(key, ())
     ]
-    columns = ["test_index", "test_class", "split", "index", "class"]
+    columns = ["test_set", "test_index", "test_class", "found_in", "index", "class"]
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 

@@ -23,6 +23,7 @@ from src.data.idx import (
 )
 from src.errors import UserError
 from src.files import written_whole
+from src.paths import root
 
 
 class Published(NamedTuple):
@@ -129,7 +130,8 @@ def _fetch_file(name: str, sha256: str, mirrors: tuple[str, ...], downloads: Pat
 
 def _with_own(mirrors: tuple[str, ...]) -> Iterator[str]:
     if own := os.environ.get("DATA_MIRROR"):
-        yield own.rstrip("/")
+        # A folder is meant as seen from the repository, also in DVC's temporary copies of it.
+        yield own.rstrip("/") if _is_remote(own) else str(root() / own)
     yield from mirrors
 
 
@@ -137,7 +139,7 @@ def _fetch_from(mirror: str, name: str, sha256: str, downloads: Path) -> Path:
     """The verified file under `downloads`; pooch gives it this name only once its hash is right."""
     print(f"fetching {mirror}/{name}", file=sys.stderr)
     pooch.get_logger().setLevel("WARNING")
-    remote = mirror.startswith(("http://", "https://"))
+    remote = _is_remote(mirror)
     files = pooch.create(
         path=downloads,
         base_url=f"{mirror}/",
@@ -147,6 +149,10 @@ def _fetch_from(mirror: str, name: str, sha256: str, downloads: Path) -> Path:
     bar = sys.stderr.isatty()
     downloader = pooch.HTTPDownloader(timeout=30, progressbar=bar) if remote else _copy
     return Path(files.fetch(name, downloader=downloader))
+
+
+def _is_remote(mirror: str) -> bool:
+    return mirror.startswith(("http://", "https://"))
 
 
 def _copy(source: str, target: str, _files: pooch.Pooch) -> None:

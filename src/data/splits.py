@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from src.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_idx
-from src.data.tensors import ImageSet
+from src.data.pixels import histogram, mean_and_std
+from src.data.tensors import ImageSet, draw_per_class
 from src.errors import UserError
 
 
@@ -19,42 +20,37 @@ class Splits(NamedTuple):
 
 
 def read_splits(
-    folder: Path, classes: int, val_fraction: float, generator: torch.Generator
+    folder: Path,
+    classes: tuple[str, ...],
+    val_images: Callable[[int], int],
+    generator: torch.Generator,
 ) -> Splits:
-    """The splits of a data set of `classes` classes, from the folder of its four IDX files.
+    """The splits of a data set with these classes, from the folder of its four IDX files.
 
-    Validation is `val_fraction` of each class's training images, drawn from `generator`. Raises
-    UserError, naming the file, where images and labels do not make a data set.
+    Of each class's training images, `val_images(their number)` validate, drawn from `generator`.
+    Raises UserError, naming the file, where images and labels do not make a data set.
     """
-    images, labels = _read_pair(folder / TRAIN_IMAGES, folder / TRAIN_LABELS, classes)
-    test_images, test_labels = _read_pair(folder / TEST_IMAGES, folder / TEST_LABELS, classes)
+    images, labels = _read_pair(folder / TRAIN_IMAGES, folder / TRAIN_LABELS, len(classes))
+    test_images, test_labels = _read_pair(folder / TEST_IMAGES, folder / TEST_LABELS, len(classes))
     if images.shape[1:] != test_images.shape[1:]:
         raise UserError(
             f"{folder / TEST_IMAGES}: images are {_size(test_images)}, "
             f"but the training images are {_size(images)}"
         )
-    validates = draw_per_class(labels, lambda count: round(count * val_fraction), generator)
-    mean, std = _pixel_statistics(images[~validates])
+    validates = draw_per_class(labels, val_images, generator)
+    if not validates.any() or labels[~validates].unique().numel() < labels.unique().numel():
+        raise UserError(
+            "data.val_fraction: should leave images to validate, and of each class to train"
+        )
+    train_images = images[~validates]
+    mean, std = zip(*(mean_and_std(counts) for counts in histogram(train_images)), strict=True)
     if 0 in std:
         raise UserError(f"{folder / TRAIN_IMAGES}: all pixels of a channel are equal")
-    names = tuple(str(label) for label in range(classes))
     return Splits(
-        ImageSet(images[~validates], labels[~validates], names, mean, std),
-        ImageSet(images[validates], labels[validates], names, mean, std),
-        ImageSet(test_images, test_labels, names, mean, std),
+        ImageSet(train_images, labels[~validates], classes, mean, std),
+        ImageSet(images[validates], labels[validates], classes, mean, std),
+        ImageSet(test_images, test_labels, classes, mean, std),
     )
-
-
-def draw_per_class(
-    labels: Tensor, how_many: Callable[[int], int], generator: torch.Generator
-) -> Tensor:
-    """A mask, bool [N], of images drawn at random: of each class `how_many(its images)`."""
-    drawn = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique():
-        members = (labels == label).nonzero().flatten()
-        order = torch.randperm(len(members), generator=generator)
-        drawn[members[order[: how_many(len(members))]]] = True
-    return drawn
 
 
 def _read_pair(images_path: Path, labels_path: Path, classes: int) -> tuple[Tensor, Tensor]:
@@ -73,15 +69,6 @@ def _read_pair(images_path: Path, labels_path: Path, classes: int) -> tuple[Tens
         raise UserError(f"{labels_path}: labels should be 0 to {classes - 1}, not {labels.max()}")
     channels_first = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
     return channels_first.contiguous(), labels
-
-
-def _pixel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    # Sums of integers are exact, so the statistics are the same on every machine.
-    values = images.transpose(0, 1).flatten(1).long()
-    count = values.shape[1]
-    mean = values.sum(1).double() / count
-    variance = (values * values).sum(1).double() / count - mean**2
-    return tuple(mean.tolist()), tuple(variance.sqrt().tolist())
 
 
 def _size(images: Tensor) -> str:

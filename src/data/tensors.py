@@ -1,21 +1,16 @@
 """Labelled images as tensors: one file per split, and the batches drawn from it."""
 
-import json
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from src.errors import UserError
-from src.files import written_whole
-
-# One entry holds all metadata: safetensors writes several in an order that changes between runs.
-METADATA = "idxflow"
+from src.storage import read_tensors, write_tensors
 
 
 @dataclass(frozen=True)
@@ -51,38 +46,45 @@ class ImageSet:
 def save_images(path: Path, data: ImageSet) -> None:
     """Write the split; equal data give equal bytes."""
     about = {"classes": data.classes, "mean": data.mean, "std": data.std}
-    tensors = {"images": data.images.contiguous(), "labels": data.labels.contiguous()}
-    with written_whole(path) as partial:
-        save_file(tensors, partial, metadata={METADATA: json.dumps(about)})
+    write_tensors(path, {"images": data.images, "labels": data.labels}, about)
 
 
 def load_images(path: Path) -> ImageSet:
-    """Read a split; UserError if the file is missing or was not written by `save_images`."""
+    """Read a split; UserError if the file is missing or not one that `save_images` wrote."""
+    tensors, about = read_tensors(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads(file.metadata()[METADATA])
-            images, labels = file.get_tensor("images"), file.get_tensor("labels")
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; `dvc repro preprocess` makes it") from None
-    except (SafetensorError, TypeError, KeyError):
-        raise UserError(
-            f"{path}: not image tensors; `dvc repro -f preprocess` remakes it"
-        ) from None
-    return ImageSet(
-        images, labels, tuple(about["classes"]), tuple(about["mean"]), tuple(about["std"])
-    )
+        classes, mean, std = (tuple(about[key]) for key in ("classes", "mean", "std"))
+        return ImageSet(tensors["images"], tensors["labels"], classes, mean, std)
+    except KeyError as missing:
+        raise UserError(f"{path}: has no {missing}, so it holds no labelled images") from None
+
+
+def draw_per_class(
+    labels: Tensor, how_many: Callable[[int], int], generator: torch.Generator
+) -> Tensor:
+    """A mask, bool [N], of images drawn at random: of each class `how_many(its images)`."""
+    drawn = torch.zeros(len(labels), dtype=torch.bool)
+    for label in labels.unique():
+        members = (labels == label).nonzero().flatten()
+        order = torch.randperm(len(members), generator=generator)
+        drawn[members[order[: how_many(len(members))]]] = True
+    return drawn
 
 
 def batches(
     data: ImageSet, size: int, shuffle: torch.Generator | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images uint8 [B, C, H, W] and labels int64 [B], B = `size` but for the last; each image once.
+    """Images uint8 [B, C, H, W] and labels int64 [B], each image once, B at most `size`.
 
-    In the order stored, or in one drawn from `shuffle`, a CPU generator wherever the data are.
+    In the order stored, or in one drawn from `shuffle`, a CPU generator wherever the data are. The
+    sizes differ by one at most: a small last batch would distort batch norm's statistics.
     """
+    count = math.ceil(len(data) / size)
     if shuffle is None:
-        yield from zip(data.images.split(size), data.labels.split(size), strict=True)
+        yield from zip(
+            data.images.tensor_split(count), data.labels.tensor_split(count), strict=True
+        )
         return
     order = torch.randperm(len(data), generator=shuffle).to(data.labels.device)
-    for chosen in order.split(size):
+    for chosen in order.tensor_split(count):
         yield data.images[chosen], data.labels[chosen]

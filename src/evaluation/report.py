@@ -10,15 +10,16 @@ from torch import Tensor
 
 from src.config.evaluate import EvaluateConfig
 from src.data.tensors import ImageSet
+from src.errors import UserError
 from src.evaluation.figures import draw_confusion, draw_curves, draw_mistakes, draw_transfer
 from src.evaluation.metrics import confusion, measure, per_class, predictions
-from src.files import written_whole
+from src.files import write_csv, written_whole
 from src.models.checkpoint import Checkpoint
 from src.training.inference import predict
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Evaluation:
     """What one model says of one test set (images uint8 [N, C, H, W]), and how good that is."""
 
     metrics: dict[str, float]
@@ -28,90 +29,93 @@ class Verdict:
     classes: tuple[str, ...]
 
 
-Verdicts = Mapping[str, Mapping[str, Verdict]]  # by model, then by the role of the test set
+Evaluations = Mapping[str, Mapping[str, Evaluation]]  # by model, then by the role of the test set
 
 
-def judge(checkpoint: Checkpoint, test_set: ImageSet, config: EvaluateConfig) -> Verdict:
+def evaluate_all(
+    checkpoint: Checkpoint, test_sets: Mapping[str, ImageSet], config: EvaluateConfig
+) -> dict[str, Evaluation]:
+    """The model on each test set."""
+    return {role: evaluate(checkpoint, test_set, config) for role, test_set in test_sets.items()}
+
+
+def evaluate(checkpoint: Checkpoint, test_set: ImageSet, config: EvaluateConfig) -> Evaluation:
     logits, labels = predict(checkpoint.model, test_set).cpu(), test_set.labels.cpu()
     metrics = measure(logits, labels, config.calibration_bins)
-    return Verdict(metrics, test_set.images.cpu(), labels, logits, checkpoint.classes)
+    return Evaluation(metrics, test_set.images.cpu(), labels, logits, checkpoint.classes)
 
 
-def judge_all(
-    models: Mapping[str, Checkpoint], tests: Mapping[str, ImageSet], config: EvaluateConfig
-) -> Verdicts:
-    """Every model on every test set."""
-    return {
-        name: {role: judge(model, test_set, config) for role, test_set in tests.items()}
-        for name, model in models.items()
-    }
-
-
-def write_metrics(verdicts: Verdicts, path: Path) -> None:
+def write_metrics(evaluations: Evaluations, path: Path) -> None:
     """metrics.json: the model, then the test set, then the numbers."""
     tree = {
-        model: {role: verdict.metrics for role, verdict in tests.items()}
-        for model, tests in verdicts.items()
+        model: {role: evaluation.metrics for role, evaluation in tests.items()}
+        for model, tests in evaluations.items()
     }
     with written_whole(path) as partial:
         partial.write_text(json.dumps(tree, indent=2) + "\n")
 
 
-def flat_metrics(verdicts: Verdicts, control: Verdict) -> dict[str, float]:
-    """The same numbers, and those of the control on the target, in one level."""
+def flat_metrics(evaluations: Evaluations) -> dict[str, float]:
+    """The same numbers in one level."""
     return {
         f"{model}_{role}_{name}": value
-        for model, tests in {**verdicts, "scratch": {"target": control}}.items()
-        for role, verdict in tests.items()
-        for name, value in verdict.metrics.items()
+        for model, tests in evaluations.items()
+        for role, evaluation in tests.items()
+        for name, value in evaluation.metrics.items()
     }
 
 
-def summary(numbers: Mapping[str, float]) -> str:
+def summary(evaluations: Evaluations) -> str:
     """A line for each model and test set: accuracy and its interval in percent."""
     lines = []
-    for key in numbers:
-        if key.endswith("_accuracy"):
-            model, role, _ = key.split("_")
-            low, value, high = (100 * numbers[f"{key}{end}"] for end in ("_lo", "", "_hi"))
+    for model, tests in evaluations.items():
+        for role, evaluation in tests.items():
+            value, low, high = (
+                100 * evaluation.metrics[key] for key in ("accuracy", "accuracy_lo", "accuracy_hi")
+            )
             lines.append(f"{model:>9} on {role}: {value:6.2f} %  ({low:.2f} to {high:.2f})")
     return "\n".join(lines)
 
 
-def write_evaluation(
-    verdicts: Verdicts, control: Verdict, config: EvaluateConfig, folder: Path
-) -> None:
-    """Tables and pictures of every model on every test set, and of what the transfer is worth.
-
-    control: the network of the models trained on the target alone, on the target's test set.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
+def write_details(evaluations: Evaluations, most_mistakes: int, folder: Path) -> None:
+    """Tables and pictures of every model on every test set."""
     class_tables = []
-    for model, tests in verdicts.items():
-        for role, verdict in tests.items():
-            table = predictions(verdict.logits, verdict.labels, verdict.classes)
-            table.to_csv(folder / f"predictions_{model}_{role}.csv", index=False)
+    for model, tests in evaluations.items():
+        for role, evaluation in tests.items():
+            logits, labels, classes = evaluation.logits, evaluation.labels, evaluation.classes
+            table = predictions(logits, labels, classes)
+            write_csv(table, folder / f"predictions_{model}_{role}.csv")
             picture = folder / f"mistakes_{model}_{role}.png"
-            draw_mistakes(verdict.images, table, config.mistakes, picture)
-            classwise = per_class(verdict.logits, verdict.labels, verdict.classes)
-            class_tables.append(classwise.assign(model=model, test=role))
+            draw_mistakes(evaluation.images, table, most_mistakes, picture)
+            class_tables.append(per_class(logits, labels, classes).assign(model=model, test=role))
         panels = {
-            f"{model} on {role}": (confusion(verdict.logits, verdict.labels), verdict.classes)
-            for role, verdict in tests.items()
+            f"{model} on {role}": (
+                confusion(evaluation.logits, evaluation.labels),
+                evaluation.classes,
+            )
+            for role, evaluation in tests.items()
         }
         draw_confusion(panels, folder / f"confusion_{model}.png")
-    pd.concat(class_tables).to_csv(folder / "per_class.csv", index=False)
-    transfer = {
-        "base model, zero-shot": verdicts["base"]["target"],
-        "same network from scratch": control,
-        "fine-tuned": verdicts["finetuned"]["target"],
+    write_csv(pd.concat(class_tables), folder / "per_class.csv")
+
+
+def write_transfer(evaluations: Evaluations, folder: Path) -> None:
+    """The models side by side on the target: what it is worth to start from the base model."""
+    names = {
+        "base": "base model, zero-shot",
+        "scratch": "same network from scratch",
+        "finetuned": "fine-tuned",
     }
-    rows = [{"model": name, **verdict.metrics} for name, verdict in transfer.items()]
-    pd.DataFrame(rows).to_csv(folder / "transfer.csv", index=False)
+    rows = [{"model": names[key], **evaluations[key]["target"].metrics} for key in names]
+    write_csv(pd.DataFrame(rows), folder / "transfer.csv")
     draw_transfer(pd.DataFrame(rows), folder / "transfer.png")
 
 
 def write_curves(histories: Mapping[str, Path], folder: Path) -> None:
     """The course of each fit, from the tables that its stage left."""
-    tables = {name: pd.read_csv(path) for name, path in histories.items()}
-    draw_curves(tables, folder / "curves.png")
+    try:
+        tables = {name: pd.read_csv(path) for name, path in histories.items()}
+        draw_curves(tables, folder / "curves.png")
+    except (ValueError, KeyError) as error:
+        files = " or ".join(str(path) for path in histories.values())
+        raise UserError(f"{files}: not the table of a fit ({error}); run `dvc repro`") from None

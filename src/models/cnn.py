@@ -27,7 +27,7 @@ POOLS: dict[str, type[nn.MaxPool2d] | type[nn.AvgPool2d]] = {
 class CNN(nn.Module):
     """Pixels, [B, C, H, W] on the scale 0 to 255, to logits, [B, classes].
 
-    It normalises its input itself, so whoever has the weights has the normalisation.
+    It normalises its input itself, so what is done before is the same in training and in use.
     """
 
     mean: Tensor
@@ -42,8 +42,9 @@ class CNN(nn.Module):
         std: Sequence[float],
     ) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+        # Not weights: whoever rebuilds the network gives them anew.
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
         channels, height, width = image_shape
         inputs = [channels, *config.channels[:-1]]
         self.convolutions = nn.Sequential(

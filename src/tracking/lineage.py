@@ -14,11 +14,10 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
+from src.config.params import read
+from src.errors import UserError
+from src.paths import DVC_LOCK, DVC_YAML, PARAMS
 
-from src.paths import PARAMS
-
-DVC_YAML, DVC_LOCK = Path("dvc.yaml"), Path("dvc.lock")
 CODE = ("src", "pipeline", "dvc.yaml")
 
 
@@ -41,16 +40,16 @@ class Execution:
 
 def running(stage: str) -> Execution:
     """The execution of `stage` that is about to be, from dvc.yaml and the files as they are."""
-    declared = _read(DVC_YAML)["stages"][stage]
+    declared = read(DVC_YAML)["stages"][stage]
     deps = {path: _md5(Path(path)) for path in declared["deps"]}
-    tree = _read(PARAMS)
+    tree = read(PARAMS)
     params = {key: reduce(dict.__getitem__, key.split("."), tree) for key in declared["params"]}
     return Execution(declared["cmd"], deps, params)
 
 
 def recorded(stage: str) -> Execution | None:
     """The execution of `stage` that made its present outputs, from dvc.lock."""
-    entry = _read(DVC_LOCK).get("stages", {}).get(stage)
+    entry = _locked().get(stage)
     if entry is None:
         return None
     deps = {dep["path"]: dep["md5"] for dep in entry["deps"]}
@@ -59,7 +58,7 @@ def recorded(stage: str) -> Execution | None:
 
 def upstream(stage: str) -> list[str]:
     """The stages whose outputs `stage` reads."""
-    stages = _read(DVC_YAML)["stages"]
+    stages = read(DVC_YAML)["stages"]
     deps = set(stages[stage]["deps"])
     return [
         name
@@ -91,6 +90,8 @@ def _md5(path: Path) -> str:
         )
         listing = [{"md5": _md5(path / file), "relpath": file} for file in files]
         return f"{_md5_of(json.dumps(listing).encode())}.dir"
+    if not path.exists():
+        raise UserError(f"{path}: not found; `dvc repro` makes it")
     return _md5_of(path.read_bytes())
 
 
@@ -98,10 +99,9 @@ def _md5_of(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    return YAML(typ="safe", pure=True).load(path) or {}
+def _locked() -> dict[str, Any]:
+    stages: dict[str, Any] = read(DVC_LOCK)["stages"] if DVC_LOCK.exists() else {}
+    return stages
 
 
 def _git(*arguments: str) -> str:

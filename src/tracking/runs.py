@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from filelock import FileLock
 
+from src import paths
 from src.config.params import flatten
 from src.errors import UserError
-from src.paths import root
 from src.tracking import lineage
 from src.training.reporting import Epoch, Reporter
 
@@ -87,44 +87,81 @@ class Run(Reporter):
 @contextmanager
 def track(stage: str, params: Mapping[str, Any]) -> Iterator[Run]:
     """A run named `stage` with `params` flattened; FAILED or KILLED if the block is left so."""
-    client, experiment = _open_store()
-    _close_abandoned(client, experiment)
-    run_id = client.create_run(experiment, run_name=stage).info.run_id
-    run = Run(client, run_id)
+    with _told_in_one_line():
+        client, experiment = _open_store()
+        _close_abandoned(client, experiment)
+        # Born with its tags: a process killed right after would leave what no one can close.
+        tags = {**_process_tags(), **_stage_tags(client, experiment, stage)}
+        created = client.create_run(experiment, run_name=stage, tags=tags)
+        run = Run(client, created.info.run_id)
+        try:
+            run.params(flatten(params))
+            yield run
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+            client.set_terminated(run.run_id, "KILLED" if stopped else "FAILED")
+            run.tags({"error": f"{type(error).__name__}: {error}"})
+            raise
+        client.set_terminated(run.run_id, "FINISHED")
+
+
+def close_abandoned_runs() -> None:
+    """Mark as KILLED the runs whose process is gone; every `track` begins with it, too."""
+    with _told_in_one_line():
+        _close_abandoned(*_open_store())
+
+
+@contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    """MLflow's own errors as UserError, with the address that is at fault."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Half a minute of patience with a server, instead of four of silence.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
+    from mlflow.exceptions import MlflowException
+
     try:
-        run.tags(_process_tags())
-        run.tags(_stage_tags(client, experiment, stage))
-        run.params(flatten(params))
-        yield run
-    except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-        run.tags({"error": f"{type(error).__name__}: {error}"})
-        client.set_terminated(run_id, "KILLED" if stopped else "FAILED")
-        raise
-    client.set_terminated(run_id, "FINISHED")
+        yield
+    except MlflowException as error:
+        raise UserError(f"MLflow at {_uri()}: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _uri() -> str:
+    """MLFLOW_TRACKING_URI, else a database in the root; relative paths are seen from the root."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.TRACKING}"
+    scheme, separator, path = uri.partition(":///")
+    return f"{scheme}:///{paths.root() / path}" if scheme == "sqlite" and separator else uri
 
 
 def _open_store() -> tuple["MlflowClient", str]:
     """A client, and the id of the experiment; both are made if they are not there yet."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
     for chatty in ("mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    own_store = f"sqlite:///{root() / 'mlflow.db'}"
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or own_store
-    artifacts = (root() / "mlartifacts").as_uri() if uri == own_store else None
-    try:
-        # Processes that create the same database at the same time would corrupt it.
-        with FileLock(root() / "mlflow.db.lock"):
+    uri = _uri()
+    # A server keeps artifacts its own way.
+    served = uri.startswith(("http", "databricks"))
+    artifacts = None if served else (paths.root() / paths.ARTIFACTS).as_uri()
+    # Processes that create the same database at the same time would corrupt it.
+    with FileLock(paths.root() / f"{paths.TRACKING}.lock"):
+        try:
             client = MlflowClient(uri)
             experiment = client.get_experiment_by_name(EXPERIMENT)
-            if experiment is not None:
-                return client, experiment.experiment_id
+        except Exception as error:  # a damaged database raises whatever its driver does
+            raise UserError(f"MLflow at {uri}: {_first_line(error)}") from None
+        if experiment is None:
             return client, client.create_experiment(EXPERIMENT, artifacts)
-    except MlflowException as error:
-        raise UserError(f"MLflow at {uri}: {str(error).partition(chr(10))[0]}") from None
+        if experiment.lifecycle_stage == "deleted":
+            number = experiment.experiment_id
+            raise UserError(
+                f"MLflow at {uri}: the experiment {EXPERIMENT} was deleted; bring it back with "
+                f"MLFLOW_TRACKING_URI={uri} mlflow experiments restore --experiment-id {number}"
+            )
+        return client, experiment.experiment_id
 
 
 def _stage_tags(client: "MlflowClient", experiment: str, stage: str) -> dict[str, str]:
@@ -180,7 +217,10 @@ def _close_abandoned(client: "MlflowClient", experiment: str) -> None:
 
 def _is_alive(tags: Mapping[str, str]) -> bool:
     try:
-        started = psutil.Process(int(tags["process.id"])).create_time()
+        process = psutil.Process(int(tags["process.id"]))
+        started = process.create_time()
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return False  # killed, but not yet missed by its parent
     except (psutil.NoSuchProcess, KeyError):
         return False
     same: bool = abs(started - float(tags["process.started"])) < 1

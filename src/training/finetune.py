@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 from src.config.finetune import FinetuneConfig
-from src.data.splits import draw_per_class
-from src.data.tensors import ImageSet
+from src.data.tensors import ImageSet, draw_per_class
 from src.models.checkpoint import Checkpoint
 from src.models.cnn import replace_head
 from src.runtime import generator

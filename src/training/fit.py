@@ -61,7 +61,8 @@ def fit(
             epoch = _run_epoch(number, learner, train_set, val_set, shuffle, reporters)
             epochs.append(epoch)
             if best is None or epoch.val_loss < best.val_loss:
-                best, best_weights = epoch, copy.deepcopy(model.state_dict())
+                best = epoch
+                best_weights = copy.deepcopy(model.state_dict()) if config.keep_best else {}
             if config.patience is not None and number - best.epoch >= config.patience:
                 break
     assert best is not None
@@ -149,8 +150,8 @@ def _finite(loss: float, what: str, config: TrainConfig) -> float:
     if math.isfinite(loss):
         return loss
     raise DivergedError(
-        f"the {what} loss became {loss}: optimizer.learning_rate "
-        f"({config.optimizer.learning_rate:g}) should be lower, or clip_norm set"
+        f"the {what} loss became {loss}: most often optimizer.learning_rate is too high "
+        f"(here {config.optimizer.learning_rate:g}); lower it, or set clip_norm"
     )
 
 

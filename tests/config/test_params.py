@@ -9,7 +9,7 @@ from src.config.section import Section, Seed
 from src.config.train import TrainConfig
 from src.config.whole import Params
 from src.errors import UserError
-from tests.conftest import ROOT, shrunk
+from tests.conftest import PARAMS, ROOT, shrunk
 
 
 class OnlyTrain(Section):
@@ -20,7 +20,7 @@ class OnlyTrain(Section):
 @pytest.fixture
 def params_file(tmp_path: Path) -> Path:
     copy = tmp_path / "params.yaml"
-    copy.write_text((ROOT / "params.yaml").read_text())
+    copy.write_text(PARAMS.read_text())
     return copy
 
 
@@ -53,8 +53,10 @@ def test_a_stage_refuses_what_is_wrong_in_another_section(params_file: Path) -> 
         ({"train__optimizer__learning_rate": "1e-3"}, r"train\.optimizer\.learning_rate: .*number"),
         ({"train__optimizer__learning_rate": float("nan")}, r"learning_rate: .*finite"),
         ({"train__optimizer__learning_rate": float("inf")}, r"learning_rate: .*"),
+        ({"train__optimizer__lr": 0.1, "train__epochs": -1}, r"lr: unknown key.*and 1 more"),
         ({"train__optimizer__lr": 0.1}, r"train\.optimizer\.lr: unknown key; .*learning_rate"),
         ({"train__optimizer__betas": [0.9]}, r"train\.optimizer\.betas\[1\]: missing"),
+        ({"train__optimizer__betas": [0.9, 0.9, 0.9]}, r"betas: should have at most 2 entries"),
         ({"train__epochs": 0}, r"train\.epochs: .*greater"),
         ({"train__epochs": 1.5}, r"train\.epochs: .*integer"),
         ({"train__epochs": True}, r"train\.epochs: .*integer"),
@@ -67,10 +69,16 @@ def test_a_stage_refuses_what_is_wrong_in_another_section(params_file: Path) -> 
         ({"model__kernel_sizes": [3, 15]}, r"model\.kernel_sizes\[1\]: should be at most 14"),
         ({"model__kernel_sizes": [29, 3]}, r"model\.kernel_sizes\[0\]: should be at most 28"),
         ({"model__pool_size": 29}, r"model\.pool_size: should be at most 28"),
+        ({"model__channels": 32}, r"model\.channels: should be a list, not 32"),
+        ({"model__hidden": [10**12]}, r"model\.hidden\[0\]: .*less than or equal to 65536"),
         ({"model__channels": []}, r"model\.channels: should have at least 1"),
         ({"model__activation": "swish"}, r"model\.activation: should be 'relu'"),
         ({"data__source": "cifar"}, r"data\.source: should be 'mnist-5k'"),
+        ({"data__target": "mnist"}, r"data\.target: should be mnist-5k or of another origin"),
+        ({"data__val_fraction": 0.001}, r"data\.val_fraction: should leave each class of mnist-5k"),
+        ({"data__val_fraction": 0.999}, r"data\.val_fraction: should leave each class of mnist-5k"),
         ({"runtime__device": "gpu"}, r"runtime\.device: should be auto, cpu, cuda or cuda:N"),
+        ({"runtime__device": "cuda:\uff11"}, r"runtime\.device: should be auto"),
         ({"seed": -1}, r"seed: .*greater"),
         ({"extra": 1}, r"extra: unknown key; here may stand seed, runtime"),
     ],
@@ -96,6 +104,8 @@ def test_a_missing_key_is_refused(params_file: Path) -> None:
         ("seed: 0", "seed: 0\nseed: 1", r"params\.yaml: line \d+: found duplicate key \"seed\""),
         ("seed: 0", "seed: [0", r"params\.yaml: line \d+"),
         ("seed: 0", "seed: \x07", r"params\.yaml: "),
+        ("seed: 0", "seed: 2026-13-45", r"params\.yaml: month must be in 1..12"),
+        ("seed: 0", "seed: !!int x", r"params\.yaml: invalid literal"),
     ],
 )
 def test_a_malformed_file_is_refused_in_one_line(
@@ -129,6 +139,13 @@ def test_every_value_in_params_yaml_has_a_comment() -> None:
             commented.add(match[1])
     leaves = {key.rpartition(".")[2] for key in flatten(tree)}
     assert leaves <= commented
+
+
+def test_a_batch_may_be_as_large_as_the_training_split_and_no_larger() -> None:
+    assert shrunk(train__batch_size=3600)
+    assert shrunk(data__val_fraction=0.9, train__batch_size=400, finetune__batch_size=10)
+    with pytest.raises(UserError, match=r"train\.batch_size: should be at most 400"):
+        shrunk(data__val_fraction=0.9, train__batch_size=401)
 
 
 def test_flatten_gives_dotted_keys() -> None:

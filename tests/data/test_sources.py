@@ -183,7 +183,7 @@ def test_embedded_sets_are_as_announced_and_the_same_bytes_each_time(
     facts = FACTS[dataset]
     images, labels = read_idx(tmp_path / TRAIN_IMAGES), read_idx(tmp_path / TRAIN_LABELS)
     assert images.shape == (facts.train_images, facts.height, facts.width)
-    assert len(np.unique(labels)) == facts.classes
+    assert len(np.unique(labels)) == len(facts.classes)
 
 
 def test_embedded_sets_are_stratified(raw: Path) -> None:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from src.config.data import DIGITS
 from src.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Bytes, write_idx
-from src.data.splits import Splits, draw_per_class, read_splits
+from src.data.splits import Splits, read_splits
+from src.data.tensors import draw_per_class
 from src.errors import UserError
 from src.runtime import generator
 
@@ -27,7 +29,7 @@ def write_set(folder: Path, **arrays: Bytes) -> Path:
 
 
 def read(folder: Path) -> Splits:
-    return read_splits(folder, 2, 0.25, generator(0, "split"))
+    return read_splits(folder, ("a", "b"), lambda images: images // 4, generator(0, "split"))
 
 
 def test_validation_takes_its_share_of_every_class(mnist_5k: Splits) -> None:
@@ -43,9 +45,15 @@ def test_no_image_is_lost_or_in_two_splits(tmp_path: Path) -> None:
     assert [int(value) for value in first] == images[:, 0, 0].tolist()
 
 
+def split(raw: Path, seed: int) -> Splits:
+    return read_splits(
+        raw / "mnist-5k", DIGITS, lambda images: images // 10, generator(seed, "split")
+    )
+
+
 def test_the_split_is_drawn_from_the_seed(raw: Path, mnist_5k: Splits) -> None:
-    again = read_splits(raw / "mnist-5k", 10, 0.1, generator(0, "split"))
-    other = read_splits(raw / "mnist-5k", 10, 0.1, generator(1, "split"))
+    again = split(raw, 0)
+    other = split(raw, 1)
     assert torch.equal(again.val.images, mnist_5k.val.images)
     assert not torch.equal(other.val.images, mnist_5k.val.images)
 
@@ -82,6 +90,13 @@ def test_what_is_not_a_data_set_is_refused(
 ) -> None:
     with pytest.raises(UserError, match=message):
         read(write_set(tmp_path, **arrays))
+
+
+@pytest.mark.parametrize("val_images", [0, 4])
+def test_a_split_without_images_is_refused(tmp_path: Path, val_images: int) -> None:
+    folder = write_set(tmp_path)
+    with pytest.raises(UserError, match=r"data\.val_fraction: should leave images"):
+        read_splits(folder, ("a", "b"), lambda _: val_images, generator(0, "split"))
 
 
 def test_draw_per_class_takes_as_many_as_asked_of_each() -> None:

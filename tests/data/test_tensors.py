@@ -11,6 +11,7 @@ from src.data.splits import Splits
 from src.data.tensors import batches, load_images, save_images
 from src.errors import UserError
 from src.runtime import generator
+from src.storage import write_tensors
 from tests.conftest import ROOT
 
 
@@ -56,16 +57,22 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not found"):
         load_images(tmp_path / "none.safetensors")
     (tmp_path / "text.safetensors").write_text("no tensors here at all")
-    with pytest.raises(UserError, match="not image tensors"):
+    with pytest.raises(UserError, match="damaged, or not of this"):
         load_images(tmp_path / "text.safetensors")
     save_file({"images": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(UserError, match="not image tensors"):
+    with pytest.raises(UserError, match="damaged, or not of this"):
         load_images(tmp_path / "other.safetensors")
+
+
+def test_a_model_is_no_image_set(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "model.safetensors", {"weight": torch.zeros(1)}, {"config": {}})
+    with pytest.raises(UserError, match="has no 'classes', so it holds no labelled images"):
+        load_images(tmp_path / "model.safetensors")
 
 
 def test_batches_keep_the_order_unless_shuffled(few: Splits) -> None:
     labels = [labels for _, labels in batches(few.train, 64)]
-    assert [len(batch) for batch in labels] == [64] * 6 + [16]
+    assert [len(batch) for batch in labels] == [58] + [57] * 6
     assert torch.equal(torch.cat(labels), few.train.labels)
 
 

@@ -78,6 +78,15 @@ def test_full_confidence_falls_into_the_last_bin() -> None:
     assert calibration_error(logits, torch.tensor([0, 1]), 2) == pytest.approx(0.5)
 
 
+def test_calibration_error_has_the_bins_it_is_given() -> None:
+    """One bin lets 60 % and 90 % of confidence cancel; ten keep them apart."""
+    logits = torch.cat([sure(torch.tensor([0, 0]), 0.6), sure(torch.tensor([0, 0]), 0.9)])
+    labels = torch.tensor([0, 0, 0, 1])
+    one, ten = (measure(logits, labels, bins)["ece"] for bins in (1, 10))
+    assert one == pytest.approx(0.0, abs=1e-6)
+    assert ten == pytest.approx(0.4)
+
+
 def test_confusion_has_labels_in_rows_and_predictions_in_columns() -> None:
     assert confusion(sure(PREDICTED, 0.8), LABELS).tolist() == [[2, 1, 0], [0, 1, 0], [0, 0, 1]]
 

@@ -11,6 +11,7 @@ from src.errors import UserError
 from src.models.checkpoint import Checkpoint, load_model, save_model
 from src.models.cnn import build_model
 from src.runtime import generator
+from src.storage import write_tensors
 from tests.conftest import ROOT, shrunk
 
 CPU = torch.device("cpu")
@@ -69,9 +70,12 @@ def test_other_files_are_refused(tmp_path: Path, checkpoint: Checkpoint) -> None
     with pytest.raises(UserError, match="not found"):
         load_model(path, CPU)
     path.write_bytes(b"\x80\x04pickle")
-    with pytest.raises(UserError, match="not a model"):
+    with pytest.raises(UserError, match="damaged, or not of this project"):
         load_model(path, CPU)
     save_model(path, checkpoint)
     path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(UserError, match="not a model"):
+    with pytest.raises(UserError, match="damaged, or not of this project"):
+        load_model(path, CPU)
+    write_tensors(path, {"images": torch.zeros(1)}, {"classes": ["a"]})
+    with pytest.raises(UserError, match="not a model of this version: 'config'"):
         load_model(path, CPU)

@@ -102,6 +102,26 @@ def test_pooling_before_a_rising_activation_is_pooling_after_it(pixels: Tensor) 
     assert torch.equal(activation(pool(convolution(pixels))), pool(activation(convolution(pixels))))
 
 
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("relu", F.relu),
+        ("leaky_relu", F.leaky_relu),
+        ("prelu", lambda x: F.prelu(x, torch.tensor(0.25))),
+        ("gelu", F.gelu),
+        ("sigmoid", torch.sigmoid),
+        ("tanh", torch.tanh),
+    ],
+)
+@pytest.mark.parametrize(("pool", "pooled"), [("max", F.max_pool2d), ("average", F.avg_pool2d)])
+def test_activations_and_pools_are_those_named(
+    pixels: Tensor, name: str, function: Any, pool: str, pooled: Any
+) -> None:
+    block = build(activation=name, pool=pool, batch_norm=False).convolutions[0]
+    convolved = next(iter(block.children()))(pixels)
+    assert torch.allclose(block(pixels), function(pooled(convolved, 2)))
+
+
 def test_dropout_acts_in_training_only(pixels: Tensor) -> None:
     model = build(dropout=0.5, batch_norm=False)
     assert not torch.equal(model.train()(pixels), model(pixels))

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from ruamel.yaml import YAML
 from safetensors.torch import save_file
 
 from src.errors import UserError
-from src.tracking.runs import track
+from src.tracking import lineage
+from src.tracking.runs import close_abandoned_runs, track
 from src.training.reporting import Epoch
 from tests.conftest import ROOT
 
@@ -48,6 +50,8 @@ def script(project: Path, body: str) -> subprocess.Popen[str]:
     """A process of its own, inside `track`; it prints `ready` and runs `body`."""
     code = (
         "import os, signal, sys, time\n"
+        # A test runner in the background passes an ignored signal on.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from src.command import run\n"
         "from src.tracking.runs import track\n"
         "def main():\n"
@@ -110,17 +114,114 @@ def test_a_stage_asked_to_stop_closes_its_run(project: Path, number: int) -> Non
 
 
 def test_the_run_of_a_killed_process_is_closed_at_the_next_start(project: Path) -> None:
+    """While its parent has not yet missed it, too."""
     process = script(project, "os.kill(os.getpid(), signal.SIGKILL)")
-    process.communicate(timeout=30)
+    assert process.stdout
+    assert process.stdout.read() == "ready\n"
     assert [run.info.status for run in runs(project)] == ["RUNNING"]
     with track("first", {}):
         pass
     assert [run.info.status for run in runs(project)] == ["KILLED", "FINISHED"]
+    process.communicate()
+
+
+def test_a_killed_run_can_be_closed_without_a_stage(project: Path) -> None:
+    script(project, "os.kill(os.getpid(), signal.SIGKILL)").communicate(timeout=30)
+    close_abandoned_runs()
+    assert [run.info.status for run in runs(project)] == ["KILLED"]
+
+
+def test_a_deleted_experiment_or_a_damaged_database_is_told_in_one_line(project: Path) -> None:
+    with track("first", {}):
+        pass
+    MlflowClient(f"sqlite:///{project / 'mlflow.db'}").delete_experiment("1")
+    with pytest.raises(UserError, match="was deleted; bring it back with"), track("first", {}):
+        pass
+    (project / "mlflow.db").write_text("not a database at all " * 100)
+    process = script(project, "pass")
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.splitlines()[-1].startswith("error: MLflow at sqlite:///")
+    assert "Traceback" not in errors
 
 
 def test_the_run_of_a_living_process_is_left_alone(project: Path) -> None:
     with track("first", {}), track("first", {}):
         assert [run.info.status for run in runs(project)] == ["RUNNING", "RUNNING"]
+
+
+def test_a_process_that_was_given_the_id_anew_keeps_no_run_open(project: Path) -> None:
+    with track("first", {}) as tracked:
+        tracked.tags({"process.started": "1.0"})
+        with track("first", {}):
+            assert [run.info.status for run in runs(project)] == ["KILLED", "RUNNING"]
+
+
+def test_kept_is_the_epoch_whose_weights_are_kept(project: Path) -> None:
+    with track("first", {}) as tracked:
+        tracked.kept(Epoch(7, 0.5, 0.4, 0.9, 0.01, 1000.0))
+    metrics = runs(project)[0].data.metrics
+    assert metrics == {"kept_epoch": 7, "kept_val_loss": 0.4, "kept_val_accuracy": 0.9}
+
+
+def test_uncommitted_code_is_told(project: Path) -> None:
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", *arguments], cwd=project, check=True, capture_output=True)
+
+    git("init")
+    (project / "src").mkdir()
+    (project / "src" / "module.py").touch()
+    git("add", "src", "dvc.yaml")
+    git("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "--message", "t")
+    for changed in ("params.yaml", "src/module.py"):
+        with (project / changed).open("a") as file:
+            file.write("# changed\n")
+        with track("first", {}):
+            pass
+    assert [run.data.tags["git.dirty"] for run in runs(project)] == ["false", "true"]
+
+
+def test_an_upstream_run_is_one_that_finished(project: Path) -> None:
+    both = STAGES + "  second:\n    cmd: true\n    params: [seed]\n    deps: [out.safetensors]\n"
+    (project / "dvc.yaml").write_text(both)
+    (project / "out.safetensors").touch()
+    with track("first", {}) as made_it:
+        pass
+    with pytest.raises(UserError), track("first", {}):
+        raise UserError("interrupted later")
+    execution = lineage.running("first")
+    entry = {
+        "cmd": execution.cmd,
+        "deps": [{"path": path, "md5": md5} for path, md5 in execution.deps.items()],
+        "params": {"params.yaml": dict(execution.params)},
+    }
+    YAML().dump({"stages": {"first": entry}}, project / "dvc.lock")
+    with track("second", {}):
+        pass
+    assert runs(project)[-1].data.tags["upstream.first"] == made_it.run_id
+
+
+def test_another_database_keeps_its_artifacts_in_the_root_too(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
+    (project / "elsewhere").mkdir()
+    for name in ("dvc.yaml", "params.yaml", "code.py"):
+        (project / "elsewhere" / name).write_text((project / name).read_text())
+    monkeypatch.chdir(project / "elsewhere")
+    with track("first", {}):
+        pass
+    (run,) = MlflowClient(f"sqlite:///{project / 'other.db'}").search_runs(["1"])
+    assert run.info.artifact_uri.startswith((project / "mlartifacts").as_uri())
+
+
+def test_a_missing_dependency_is_named(project: Path) -> None:
+    (project / "code.py").unlink()
+    with (
+        pytest.raises(UserError, match=r"code\.py: not found; `dvc repro` makes it"),
+        track("first", {}),
+    ):
+        pass
 
 
 def test_processes_may_start_together_on_nothing(project: Path) -> None:

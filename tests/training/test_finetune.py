@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 import torch
 
+from src.config.data import DIGITS
 from src.data.splits import Splits, read_splits
 from src.models.checkpoint import Checkpoint
 from src.runtime import generator
@@ -24,7 +25,7 @@ def base(mnist_5k: Splits) -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def optdigits(raw: Any) -> Splits:
-    return read_splits(raw / "optdigits", 10, 0.1, generator(0, "split"))
+    return read_splits(raw / "optdigits", DIGITS, shrunk().data.val_images, generator(0, "split"))
 
 
 def adapt(base: Checkpoint, splits: Splits, **changes: Any) -> Trained:
@@ -111,6 +112,21 @@ def test_other_classes_get_a_fresh_head(base: Checkpoint, optdigits: Splits) -> 
     tuned = adapt(base, letters).checkpoint
     assert tuned.classes == letters.train.classes
     assert tuned.model(torch.zeros(2, 1, 28, 28)).shape == (2, 12)
+
+
+def test_a_fresh_head_is_drawn_from_the_seed(base: Checkpoint, optdigits: Splits) -> None:
+    """Learning so slowly that the heads stay what they were drawn."""
+    config = shrunk(finetune__optimizer__learning_rate=1e-30, finetune__epochs=1).finetune
+    train, val = (
+        replace(split, classes=tuple("abcdefghij")) for split in (optdigits.train, optdigits.val)
+    )
+    few = limit_labels(train, 5, 0)
+    heads = [
+        finetune(base, config, few, val, seed).checkpoint.model.state_dict()["head.1.weight"]
+        for seed in (0, 0, 1)
+    ]
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
 
 
 @pytest.mark.parametrize(("per_class", "images"), [(3, 30), ("all", None), (10_000, None)])

@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from src.config.params import flatten
 from src.config.train import TrainConfig
 from src.data.splits import Splits
 from src.data.tensors import ImageSet
 from src.models.cnn import CNN, build_model
 from src.runtime import generator, set_up
 from src.training.fit import DivergedError, Fit, fit
-from src.training.inference import as_pixels, predict, score
+from src.training.inference import Score, as_pixels, predict, score
 from src.training.optim import LayerPlan
 from src.training.reporting import Epoch, Reporter
 from tests.conftest import shrunk
@@ -169,32 +170,132 @@ def test_reporters_are_told_of_every_image_and_epoch(few: Splits) -> None:
     assert fitted.epochs[-1].val_loss == pytest.approx(score(model, few.val).loss)
 
 
-# At this rate the validation loss soon gets worse, which the two tests below need.
-RESTLESS: dict[str, Any] = {
-    "train__optimizer__learning_rate": 0.1,
-    "train__schedule__name": "constant",
-    "train__epochs": 12,
+@pytest.fixture
+def val_losses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Validation losses for the epochs to come, to be filled in, instead of those measured."""
+    losses: list[float] = []
+    monkeypatch.setattr("src.training.fit.score", lambda *_: Score(losses.pop(0), 0.5))
+    return losses
+
+
+@pytest.mark.parametrize(("keep_best", "kept"), [(True, 2), (False, 4)])
+def test_the_weights_kept_are_the_best_or_the_last(
+    few: Splits, val_losses: list[float], keep_best: bool, kept: int
+) -> None:
+    val_losses += [0.5, 0.3, 0.4, 0.6]
+    model = fresh(few.train)
+    recorder = Recorder(model)
+    config = shrunk(train__epochs=4, train__keep_best=keep_best).train
+    fitted = run(model, few, config, 0, recorder)
+    assert fitted.kept == fitted.epochs[kept - 1]
+    assert torch.equal(model.state_dict()["head.1.weight"], recorder.heads[kept - 1])
+    assert not torch.equal(recorder.heads[1], recorder.heads[3])
+
+
+def test_patience_stops_after_so_many_epochs_without_a_better_one(
+    few: Splits, val_losses: list[float]
+) -> None:
+    val_losses += [0.5, 0.6, 0.4, 0.41, 0.4, 0.3, 0.2]
+    fitted = run(fresh(few.train), few, shrunk(train__epochs=7, train__patience=2).train)
+    assert [epoch.val_loss for epoch in fitted.epochs] == [0.5, 0.6, 0.4, 0.41, 0.4]
+
+
+def training_inputs(few: Splits, **changes: Any) -> list[torch.Tensor]:
+    """The pixels given to the network in training mode, one tensor per epoch of two."""
+    model = fresh(few.train, **changes)
+    seen: list[torch.Tensor] = []
+
+    def watch(module: torch.nn.Module, inputs: Any, output: torch.Tensor) -> None:
+        assert output.dtype == torch.float32  # bfloat16 is for GPUs
+        if module.training:
+            seen.append(inputs[0])
+
+    model.register_forward_hook(watch)
+    run(model, few, shrunk(**changes, train__epochs=2).train)
+    return list(torch.cat(seen).split(400))
+
+
+def test_each_epoch_has_every_image_in_training_mode_in_an_order_of_its_own(few: Splits) -> None:
+    epochs = training_inputs(few, **PLAIN)
+    images = {image.numpy().tobytes() for image in as_pixels(few.train.images)}
+    assert len(epochs) == 2
+    for epoch in epochs:
+        assert {image.numpy().tobytes() for image in epoch} == images
+    assert not torch.equal(*epochs)
+
+
+def test_each_epoch_augments_anew(few: Splits) -> None:
+    first, second = training_inputs(few, **{**PLAIN, "train__augment__shift": 2.0})
+    stored = {image.numpy().tobytes() for image in as_pixels(few.train.images)}
+    drawn = [{image.numpy().tobytes() for image in epoch} for epoch in (first, second)]
+    assert not drawn[0] & stored
+    assert not drawn[0] & drawn[1]
+
+
+def test_the_learning_rate_told_is_that_of_the_last_batch(few: Splits) -> None:
+    config = shrunk(
+        train__epochs=3,
+        train__optimizer__learning_rate=0.01,
+        train__schedule__name="step",
+        train__schedule__step_epochs=1,
+        train__schedule__step_factor=0.5,
+    ).train
+    fitted = run(fresh(few.train), few, config)
+    assert [epoch.learning_rate for epoch in fitted.epochs] == [0.01, 0.005, 0.0025]
+
+
+# Every value of `model` and `train`: another one, and what else must hold for it to matter.
+ALIVE: dict[str, tuple[Any, dict[str, Any]]] = {
+    "model.channels": ([4, 9], {}),
+    "model.padding": ("valid", {}),
+    "model.kernel_sizes": ([3, 5], {}),
+    "model.batch_norm": (False, {}),
+    "model.activation": ("gelu", {}),
+    "model.pool": ("average", {}),
+    "model.pool_size": (3, {}),
+    "model.hidden": ([8], {}),
+    "model.dropout": (0.5, {}),
+    "train.epochs": (3, {}),
+    "train.batch_size": (64, {}),
+    "train.optimizer.name": ("adam", {}),
+    "train.optimizer.learning_rate": (0.004, {}),
+    "train.optimizer.weight_decay": (0.5, {}),
+    "train.optimizer.momentum": (0.5, {"train__optimizer__name": "sgd"}),
+    "train.optimizer.nesterov": (False, {"train__optimizer__name": "sgd"}),
+    "train.optimizer.betas": ([0.8, 0.9], {}),
+    "train.optimizer.epsilon": (0.1, {}),
+    "train.schedule.name": ("cosine", {}),
+    "train.schedule.warmup": (0.5, {}),
+    "train.schedule.step_epochs": (1, {"train__schedule__name": "step"}),
+    "train.schedule.step_factor": (
+        0.5,
+        {"train__schedule__name": "step", "train__schedule__step_epochs": 1},
+    ),
+    "train.augment.shift": (1.0, {}),
+    "train.augment.rotation": (5.0, {}),
+    "train.augment.scale": (0.3, {}),
+    "train.label_smoothing": (0.3, {}),
+    "train.clip_norm": (0.1, {}),
+    "train.patience": (1, {"train__epochs": 4}),
+    "train.keep_best": (True, {"train__epochs": 4}),
 }
 
 
-@pytest.mark.parametrize("keep_best", [True, False])
-def test_the_weights_kept_are_the_best_or_the_last(few: Splits, keep_best: bool) -> None:
-    model = fresh(few.train)
-    recorder = Recorder(model)
-    fitted = run(model, few, shrunk(**RESTLESS, train__keep_best=keep_best).train, 0, recorder)
-    losses = [epoch.val_loss for epoch in fitted.epochs]
-    best = losses.index(min(losses))
-    assert best < len(losses) - 1
-    kept = best if keep_best else len(losses) - 1
-    assert fitted.kept == fitted.epochs[kept]
-    assert torch.equal(model.state_dict()["head.1.weight"], recorder.heads[kept])
+def test_the_list_of_values_is_complete() -> None:
+    params = shrunk().model_dump()
+    assert list(ALIVE) == [*flatten({key: params[key] for key in ("model", "train")})]
 
 
-def test_patience_stops_after_so_many_epochs_without_a_better_one(few: Splits) -> None:
-    fitted = run(fresh(few.train), few, shrunk(**RESTLESS, train__patience=2).train)
-    losses = [epoch.val_loss for epoch in fitted.epochs]
-    assert len(losses) < RESTLESS["train__epochs"]
-    assert losses.index(min(losses)) == len(losses) - 3
+@pytest.mark.parametrize("key", ALIVE)
+def test_every_value_acts(few: Splits, val_losses: list[float], key: str) -> None:
+    value, conditions = ALIVE[key]
+    weights = []
+    for changes in (conditions, {**conditions, key.replace(".", "__"): value}):
+        model = fresh(few.train, **changes)
+        val_losses[:] = [0.5, 0.4, 0.6, 0.6]
+        run(model, few, shrunk(**changes).train)
+        weights.append(predict(model, few.test))
+    assert not torch.equal(*weights)
 
 
 def test_clipping_bounds_the_step(few: Splits) -> None:
