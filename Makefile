@@ -5,8 +5,9 @@ VENV  := .venv
 READY := $(VENV)/.ready
 # Stages call `python`: whatever make starts finds the project's own first.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-# An idle thread of OpenMP spins before it sleeps. By its default so long that two trainings beside
-# each other take five times as long as alone; with this, twice, and a single one is as fast.
+# An idle thread of OpenMP spins before it sleeps: by default so long that two trainings beside each
+# other keep each other from working. This shortens it, and a single training is as fast
+# (benchmarks/side_by_side.py).
 export GOMP_SPINCOUNT ?= 10000
 
 .PHONY: help repro test check format ui lock clean
