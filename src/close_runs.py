@@ -1,7 +1,7 @@
 """Close the MLflow runs whose process was killed, should no stage have run since."""
 
 from src.command import run
-from src.tracking.runs import close_abandoned_runs
+from src.tracking.store import close_abandoned_runs
 
 if __name__ == "__main__":
     run(close_abandoned_runs)

@@ -25,9 +25,12 @@ FINETUNE_HISTORY = Path("reports/finetune.csv")
 METRICS = Path("reports/metrics.json")
 EVALUATION = Path("reports/evaluation")
 
+SWEEPS = Path("reports/tune")
+
 # In the root, which all working copies share.
 TRACKING = Path("mlflow.db")
 ARTIFACTS = Path("mlartifacts")
+STUDIES, STUDIES_LOCK = Path("optuna.log"), Path("optuna.lock")
 
 
 def root() -> Path:

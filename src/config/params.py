@@ -4,7 +4,8 @@ import importlib
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -72,14 +73,18 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _describe(error: ErrorDetails, sections: type[BaseModel]) -> str:
-    key = _dotted(error["loc"])
+    key, section = _locate(error["loc"], sections)
     match error["type"]:
         case "extra_forbidden":
-            known = ", ".join(_keys_beside(error["loc"], sections))
+            known = ", ".join(section.model_fields)
             return f"{key}: unknown key; here may stand {known}"
+        case "union_tag_invalid":
+            return f"{key}.type: should be {error['ctx']['expected_tags']}"
+        case "union_tag_not_found":
+            return f"{key}.type: missing; a range says of what type it is"
         case "missing":
             return f"{key}: missing; every value must be given"
-        case "model_type":
+        case "model_type" | "model_attributes_type":
             return f"{key}: should be a mapping, not {_shown(error['input'])}"
         case "tuple_type":
             return f"{key}: should be a list, not {_shown(error['input'])}"
@@ -98,20 +103,26 @@ def _shown(value: object) -> str:
     return textwrap.shorten(repr(value), 60, placeholder="...")
 
 
-def _dotted(location: tuple[int | str, ...]) -> str:
-    text = ""
+def _locate(
+    location: tuple[int | str, ...], section: type[BaseModel]
+) -> tuple[str, type[BaseModel]]:
+    """The dotted key of a value, and the section that holds it."""
+    key = ""
+    kind: Any = section
     for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.removeprefix(".")
+        if get_origin(kind) is UnionType:  # the part is no key but the tag of the member tried
+            kind = next(m for m in get_args(kind) if part in get_args(_field_type(m, "type")))
+            continue
+        key += f"[{part}]" if isinstance(part, int) else f".{part}"
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            section, kind = kind, _field_type(kind, str(part))
+        elif get_origin(kind) is dict:
+            kind = get_args(get_args(kind)[1])[0]
+    return key.removeprefix("."), section
 
 
-def _keys_beside(location: tuple[int | str, ...], sections: type[BaseModel]) -> list[str]:
-    for part in location[:-1]:
-        field = sections.model_fields[str(part)].annotation
-        assert isinstance(field, type)
-        assert issubclass(field, BaseModel)
-        sections = field
-    return list(sections.model_fields)
+def _field_type(section: type[BaseModel], name: str) -> Any:
+    return section.model_fields[name].annotation if name in section.model_fields else None
 
 
 def _first_line(error: object) -> str:

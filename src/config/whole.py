@@ -1,8 +1,9 @@
 """The whole of params.yaml, and what must hold between its sections."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
 
 from src.config.data import FACTS, DataConfig, Dataset
 from src.config.evaluate import EvaluateConfig
@@ -11,6 +12,8 @@ from src.config.model import ModelConfig
 from src.config.runtime import RuntimeConfig
 from src.config.section import Section, Seed
 from src.config.train import TrainConfig
+from src.config.tune import Categorical, FloatRange, IntRange, PerLayer, Range, TuneConfig
+from src.config.values import value_at, with_values
 
 
 class Params(Section):
@@ -21,6 +24,7 @@ class Params(Section):
     train: TrainConfig
     finetune: FinetuneConfig
     evaluate: EvaluateConfig
+    tune: TuneConfig
 
     @model_validator(mode="after")
     def _test_images_are_unseen(self) -> Self:
@@ -73,3 +77,59 @@ class Params(Section):
         # On average: data sets that are not balanced have a few more of one class than of another.
         images = FACTS[dataset].train_images // len(FACTS[dataset].classes)
         return images - self.data.val_images(images)
+
+    @model_validator(mode="after")
+    def _space_fits_parameters(self) -> Self:
+        sections = {"model": self.model, "train": self.train}
+        tree = {name: section.model_dump(mode="json") for name, section in sections.items()}
+        seen: set[str] = set()
+        for name, values in self.tune.space.items():
+            for key in keys_drawn(tree, name, values):
+                if key in seen:
+                    raise ValueError(f"tune.space.{name}: should not vary {key} a second time")
+                seen.add(key)
+                for value in extremes(values):
+                    _check_value(sections, tree, name, key, value)
+        return self
+
+
+def keys_drawn(tree: Mapping[str, Any], name: str, values: Range) -> list[str]:
+    """The single values that a range varies: for a list, one for each entry."""
+    try:
+        present = value_at(tree, name)
+    except KeyError:
+        raise ValueError(
+            f"tune.space.{name}: should name a value of model or train; there is none of this name"
+        ) from None
+    if isinstance(present, dict):
+        raise ValueError(f"tune.space.{name}: should name one of its values: {', '.join(present)}")
+    if isinstance(values, PerLayer) != isinstance(present, list):
+        kind = "per_layer" if isinstance(present, list) else "float, int or categorical"
+        raise ValueError(f"tune.space.{name}.type: should be {kind}, because of what it varies")
+    if isinstance(present, list):
+        return [f"{name}.{index}" for index in range(len(present))]
+    return [name]
+
+
+def extremes(values: Range) -> tuple[Any, ...]:
+    """All of its choices, or its bounds."""
+    match values:
+        case FloatRange() | IntRange():
+            return values.low, values.high
+        case Categorical() | PerLayer():
+            return values.choices
+
+
+def _check_value(
+    sections: dict[str, Section], tree: dict[str, Any], name: str, key: str, value: Any
+) -> None:
+    section, *location = key.split(".")
+    try:
+        type(sections[section]).model_validate(with_values(tree, {key: value})[section])
+    except ValidationError as invalid:
+        for error in invalid.errors():
+            # What is wrong in combination only (a value_error) may be right in another one.
+            own = [str(part) for part in error["loc"]] == location
+            if own and error["type"] != "value_error":
+                told = error["msg"].replace("Input should", "should", 1)
+                raise ValueError(f"tune.space.{name}: {told}, not {value!r}") from None

@@ -8,7 +8,7 @@ from DVC's cache still leads to the run that made it.
 import hashlib
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -19,6 +19,7 @@ from src.errors import UserError
 from src.paths import DVC_LOCK, DVC_YAML, PARAMS
 
 CODE = ("src", "pipeline", "dvc.yaml")
+DECISIVE = ("data/", "src/data/", "src/models/", "src/training/", "src/runtime.py")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Execution:
         """The dependencies that are data, not code."""
         return {path: md5 for path, md5 in self.deps.items() if not path.endswith(".py")}
 
+    def decisive(self) -> dict[str, str]:
+        """The dependencies that decide what a training comes to: data, and the training's code."""
+        return {path: md5 for path, md5 in self.deps.items() if path.startswith(DECISIVE)}
+
 
 def running(stage: str) -> Execution:
     """The execution of `stage` that is about to be, from dvc.yaml and the files as they are."""
@@ -54,6 +59,20 @@ def recorded(stage: str) -> Execution | None:
         return None
     deps = {dep["path"]: dep["md5"] for dep in entry["deps"]}
     return Execution(entry["cmd"], deps, entry["params"][str(PARAMS)])
+
+
+def is_current(stage: str, outputs: Sequence[Path]) -> bool:
+    """Whether `outputs` of `stage` are there, and as it would make them now."""
+    entry = _locked().get(stage)
+    if entry is None:
+        return False
+    made = {out["path"]: out["md5"] for out in entry["outs"]}
+    try:
+        return running(stage) == recorded(stage) and all(
+            _md5(path) == made.get(str(path)) for path in outputs
+        )
+    except UserError:  # a file is missing
+        return False
 
 
 def upstream(stage: str) -> list[str]:

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from src.errors import UserError
 from src.tracking import lineage
-from src.tracking.runs import close_abandoned_runs, track
+from src.tracking.runs import track
+from src.tracking.store import close_abandoned_runs
 from src.training.reporting import Epoch
 from tests.conftest import ROOT
 

@@ -1,0 +1,38 @@
+"""Arguments of the commands: what is wrong with them in one line."""
+
+import argparse
+import re
+from typing import NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message.removeprefix('argument ')} (see --help)\n")
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1."""
+    if re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
+        return int(text)
+    raise argparse.ArgumentTypeError(f"should be a whole number of at least 1, not {text!r}")
+
+
+def seed(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,10}", text) and int(text) < 2**32:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"should be a whole number below 2^32, not {text!r}")
+
+
+def seconds(text: str) -> float:
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        return float(text)
+    raise argparse.ArgumentTypeError(f"should be a number of seconds, not {text!r}")
+
+
+def name(text: str) -> str:
+    """What may also be a file's name."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
+        return text
+    raise argparse.ArgumentTypeError(
+        f"should be letters, digits, dots, dashes and underscores, not {text!r}"
+    )

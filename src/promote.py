@@ -1,0 +1,70 @@
+"""Write the winner of a study into params.yaml, where only its values change."""
+
+import argparse
+import difflib
+import sys
+
+from src.arguments import Parser, name
+from src.command import run
+
+
+def _arguments() -> argparse.Namespace:
+    parser = Parser(
+        prog="python -m src.promote",
+        description=f"{__doc__} The winner has the lowest mean validation loss over the seeds of "
+        "the confirmation. `dvc repro` then trains it.",
+    )
+    parser.add_argument(
+        "--study", type=name, default="sweep", metavar="NAME", help="its name (default: sweep)"
+    )
+    parser.add_argument("--storage", metavar="URL", help="where it is kept, as for src.tune")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show the difference, and change nothing"
+    )
+    return parser.parse_args()
+
+
+def _promote(arguments: argparse.Namespace) -> None:
+    # Imported only now: --help need not wait for them.
+    from filelock import FileLock
+
+    from src import paths
+    from src.config.params import load, read
+    from src.config.values import rewrite
+    from src.config.whole import Params
+    from src.files import written_whole
+    from src.search.confirm import choose
+    from src.search.space import Space
+    from src.search.storage import check_unchanged, load_study, open_storage
+    from src.search.study import Study
+
+    params, space = load(Params), Space(read())
+    lock = FileLock(paths.root() / paths.STUDIES_LOCK)
+    storage = open_storage(arguments.storage, paths.root() / paths.STUDIES, lock)
+    begun = load_study(storage, arguments.study)
+    check_unchanged(begun, {"params": space.constant()})
+    chosen, why = choose(Study(begun, storage, space, params.tune, lock), params)
+    text = paths.PARAMS.read_text()
+    promoted = rewrite(text, chosen.values)
+    difference = difflib.unified_diff(
+        text.splitlines(True),
+        promoted.splitlines(True),
+        "params.yaml",
+        f"params.yaml with {chosen.name}",
+        n=0,
+    )
+    sys.stdout.writelines(difference)
+    print(why)
+    if not arguments.dry_run:
+        with written_whole(paths.PARAMS) as partial:
+            partial.write_text(promoted)
+            assert load(Params, partial) == chosen.params
+
+
+def main() -> None:
+    arguments = _arguments()
+    run(lambda: _promote(arguments))
+
+
+if __name__ == "__main__":
+    main()

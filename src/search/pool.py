@@ -1,0 +1,141 @@
+"""Worker processes: started when there is work, replaced when they die."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from src.config.runtime import RuntimeConfig
+from src.errors import UserError
+from src.search.messages import Job, Lost, Message, Refused
+from src.training.reporting import Epoch
+
+CODE = Path(__file__).parents[2]
+START = "import sys; from src.search.worker import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
+
+
+@dataclass
+class _Worker:
+    process: subprocess.Popen[bytes]
+    connection: Connection
+    index: int
+    job: int | None = None
+
+
+class Pool:
+    """At most `size` workers, each with one job at a time. Leaving the block kills them.
+
+    check: called before a worker starts, late ones too; raises if it would not do as the others.
+    """
+
+    def __init__(self, size: int, runtime: RuntimeConfig, check: Callable[[], None]) -> None:
+        self._size, self._runtime, self._check = size, runtime, check
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for worker in [*self._workers]:
+            self._remove(worker)
+
+    @property
+    def busy(self) -> int:
+        return sum(worker.job is not None for worker in self._workers)
+
+    @property
+    def free(self) -> bool:
+        return self.busy < self._size
+
+    def submit(self, number: int, job: Job) -> None:
+        """Give the job, under a number of the caller's, to a free worker."""
+        while True:
+            idle = [worker for worker in self._workers if worker.job is None]
+            worker = idle[0] if idle else self._start()
+            try:
+                worker.connection.send(job)
+            except (BrokenPipeError, ConnectionResetError):  # it died while it was idle
+                self._remove(worker)
+                continue
+            worker.job = number
+            return
+
+    def answer(self, number: int, go_on: bool) -> None:
+        """Answer the Epoch of a job."""
+        (worker,) = (worker for worker in self._workers if worker.job == number)
+        try:
+            worker.connection.send(go_on)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # that it died is the next message
+
+    def messages(self, timeout: float) -> Iterator[tuple[int, Message]]:
+        """What came in within so many seconds, with the number of the job."""
+        busy = {worker.connection: worker for worker in self._workers if worker.job is not None}
+        for connection in wait([*busy], timeout):
+            assert isinstance(connection, Connection)
+            worker = busy[connection]
+            assert worker.job is not None
+            number, message = worker.job, self._receive(worker)
+            if not isinstance(message, Epoch):
+                worker.job = None
+            yield number, message
+
+    def _receive(self, worker: _Worker) -> Message:
+        try:
+            message: Message = worker.connection.recv()
+        except (EOFError, OSError):
+            with suppress(subprocess.TimeoutExpired):
+                worker.process.wait(5)  # to learn how it ended, before it is made to
+            self._remove(worker)
+            return Lost(_how_it_ended(worker.process.returncode))
+        if isinstance(message, Refused):
+            raise UserError(message.reason)
+        return message
+
+    def _start(self) -> _Worker:
+        self._check()
+        index = min({*range(self._size)} - {worker.index for worker in self._workers})
+        ours, theirs = Pipe()
+        process = subprocess.Popen(
+            [sys.executable, "-c", START, str(theirs.fileno()), str(index)],
+            pass_fds=[theirs.fileno()],
+            env={
+                # Waiting threads yield to working ones: see the Makefile.
+                "GOMP_SPINCOUNT": "10000",
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(CODE), os.environ.get("PYTHONPATH", "")]),
+            },
+            # Ctrl-C is for the process at the prompt, which decides what becomes of this one.
+            start_new_session=True,
+        )
+        theirs.close()
+        worker = _Worker(process, ours, index)
+        self._workers.append(worker)
+        ours.send(self._runtime)
+        return worker
+
+    def _remove(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        worker.connection.close()
+        worker.process.kill()
+        worker.process.wait()
+
+
+def _how_it_ended(status: int) -> str:
+    if status == -signal.SIGKILL:
+        return "its worker was killed, by someone or for want of memory"
+    if status < 0:
+        return f"its worker was killed by {signal.Signals(-status).name}"
+    return f"its worker ended with status {status}"

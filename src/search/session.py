@@ -1,0 +1,77 @@
+"""One call of the sweep: trials until there are enough, then the confirmation, then the report."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from filelock import FileLock
+
+from src.config.whole import Params
+from src.search.confirm import candidates, confirm, recall
+from src.search.pool import Pool
+from src.search.progress import Progress
+from src.search.report import in_words, metrics, outcomes, write_report
+from src.search.study import Study
+from src.search.sweep import Witness, sweep
+
+
+class Record(Witness, Protocol):
+    """Where a sweep can be looked up."""
+
+    def mirror(self, outcomes: Iterable[tuple[int, str, float | None, str]]) -> None:
+        """Hold all ended trials: number, state, validation loss, reason."""
+
+    def conclude(self, metrics: Mapping[str, float], files: Iterable[Path]) -> None:
+        """Hold what the study came to so far."""
+
+
+def run_session(
+    study: Study,
+    params: Params,
+    record: Record,
+    csv: Path,
+    check: Callable[[], None],
+    *,
+    wanted: int,
+    workers: int,
+    timeout: float,
+) -> str:
+    """Work on the study until it has `wanted` finished trials and a winner, or the time is over.
+
+    Returns in words what that comes to. However it is left, what is done is kept, and the report is
+    at `csv` and in the folder beside it. check: raises UserError once data or code have changed,
+    so that a worker started now would do otherwise than those before.
+    """
+    record.mirror(outcomes(study))
+    csv.parent.mkdir(parents=True, exist_ok=True)
+    turns = FileLock(csv.with_suffix(".lock"))  # of processes that end the same study together
+    try:
+        _run_trials(study, params, record, check, wanted, workers, timeout)
+        if study.tally().finished >= wanted:
+            # As the train stage would train them: with its threads, so with fewer at a time.
+            size = max(1, workers // params.runtime.threads)
+            with turns, Pool(size, params.runtime, check) as pool:
+                confirm(study, pool, candidates(study, params))
+    finally:
+        with turns:
+            confirmation = recall(study, candidates(study, params))
+            files = write_report(study, confirmation, csv)
+        record.conclude(metrics(study, confirmation), files)
+    return in_words(study, confirmation, wanted)
+
+
+def _run_trials(
+    study: Study,
+    params: Params,
+    record: Record,
+    check: Callable[[], None],
+    wanted: int,
+    workers: int,
+    timeout: float,
+) -> None:
+    # Threads decide the last bits: with one each, the number of workers does not.
+    runtime = params.runtime.model_copy(update={"threads": 1})
+    deadline = time.monotonic() + timeout
+    with Progress(study, wanted) as progress, Pool(workers, runtime, check) as pool:
+        sweep(study, pool, wanted, deadline, [progress, record])

@@ -1,0 +1,91 @@
+"""From `tune.space` to Optuna's distributions, and from drawn values to parameters."""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from src.config.params import flatten, parse
+from src.config.tune import Categorical, FloatRange, IntRange, PerLayer, Range
+from src.config.values import value_at, with_values
+from src.config.whole import Params, extremes, keys_drawn
+from src.errors import UserError
+
+
+class Space:
+    """What a sweep varies in the parameters `tree`, the content of params.yaml.
+
+    Values are held by dotted name, those of a list entry by entry: `model.kernel_sizes.0`.
+    """
+
+    def __init__(self, tree: Mapping[str, Any]) -> None:
+        self._tree = tree
+        self._ranges: dict[str, Range] = {
+            key: values
+            for name, values in parse(Params, tree).tune.space.items()
+            for key in keys_drawn(tree, name, values)
+        }
+        self.distributions = {key: _distribution(values) for key, values in self._ranges.items()}
+
+    def params(self, values: Mapping[str, Any]) -> Params:
+        """The parameters with `values`; UserError if these are impossible together."""
+        return parse(Params, with_values(self._tree, values))
+
+    def present(self) -> dict[str, Any] | None:
+        """The values as they stand in the file, if the space holds them all."""
+        values = {key: value_at(self._tree, key) for key in self._ranges}
+        inside = all(_holds(self._ranges[key], value) for key, value in values.items())
+        return values if inside else None
+
+    def most_epochs(self) -> int:
+        """The largest number of epochs that a trial may take."""
+        epochs = self._ranges.get("train.epochs")
+        return int(max(extremes(epochs)) if epochs else value_at(self._tree, "train.epochs"))
+
+    def constant(self) -> dict[str, Any]:
+        """What all trials have in common: the ranges, and the values that do not vary."""
+        constant = with_values(self._tree, dict.fromkeys(self._ranges, "varies"))
+        sections = {name: constant[name] for name in ("seed", "model", "train")}
+        return flatten({**sections, "tune": {"space": self._tree["tune"]["space"]}})
+
+    def grid(self) -> list[dict[str, Any]]:
+        """Every combination of values; UserError if a range has no end of them."""
+        points = [_points(key, values) for key, values in self._ranges.items()]
+        return [dict(zip(self._ranges, point, strict=True)) for point in product(*points)]
+
+
+def _distribution(values: Range) -> BaseDistribution:
+    match values:
+        case IntRange():
+            return IntDistribution(values.low, values.high, log=values.log)
+        case FloatRange():
+            return FloatDistribution(values.low, values.high, log=values.log)
+        case Categorical() | PerLayer():
+            return CategoricalDistribution(values.choices)
+
+
+def _holds(values: Range, value: Any) -> bool:
+    match values:
+        case IntRange() | FloatRange():
+            return isinstance(value, int | float) and values.low <= value <= values.high
+        case Categorical() | PerLayer():
+            return value in values.choices
+
+
+def _points(key: str, values: Range) -> tuple[Any, ...]:
+    match values:
+        case IntRange():
+            return tuple(range(values.low, values.high + 1))
+        case FloatRange():
+            raise UserError(
+                f"tune.space: {key} is a float range, which has no grid; list its values as "
+                "categorical, or choose another tune.sampler"
+            )
+        case Categorical() | PerLayer():
+            return values.choices

@@ -1,0 +1,180 @@
+"""Where studies are kept, and what they remember: a journal file, or any database of Optuna's."""
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from filelock import BaseFileLock, FileLock
+from optuna.exceptions import DuplicatedStudyError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._file import BaseJournalFileLock  # it has no public name
+
+from src.errors import UserError
+
+Identity = Mapping[str, Mapping[str, Any]]  # parts such as "params", each by key
+PATIENCE = 60  # seconds that a database may be busy with other processes
+
+
+def open_storage(url: str | None, journal: Path, lock: BaseFileLock) -> BaseStorage:
+    """The storage at `url`, an address of a database; without one, `journal`, an absolute path.
+
+    `lock` lets one process of this machine at a time create it. Raises UserError, with what to do,
+    for one that cannot be opened.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with lock, told_in_one_line(url or str(journal)):
+        if url is None:
+            return _open_journal(journal)
+        options = {"connect_args": {"timeout": PATIENCE}} if url.startswith("sqlite") else {}
+        return RDBStorage(url, engine_kwargs=options)
+
+
+def begin_study(
+    storage: BaseStorage, name: str, seed: int, identity: Identity, lock: BaseFileLock
+) -> optuna.Study:
+    """The study called `name`, made if it is not there.
+
+    It remembers `seed`, which draws its values, and `identity`, which decides what they are worth.
+    Raises UserError if it was begun with another identity.
+    """
+    with lock:
+        try:
+            study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
+        except DuplicatedStudyError:
+            study = optuna.load_study(storage=storage, study_name=name)
+        else:
+            study.set_user_attr("id", uuid.uuid4().hex)
+            study.set_user_attr("seed", seed)
+            study.set_user_attr("identity", identity)
+    check_unchanged(study, identity)
+    return study
+
+
+def load_study(storage: BaseStorage, name: str) -> optuna.Study:
+    """The study called `name`; UserError if there is none."""
+    try:
+        return optuna.load_study(storage=storage, study_name=name)
+    except KeyError:
+        known = ", ".join(optuna.get_all_study_names(storage)) or "none yet"
+        raise UserError(
+            f"study {name}: not found (there are: {known}); python -m src.tune makes studies"
+        ) from None
+
+
+def check_unchanged(study: optuna.Study, identity: Identity) -> None:
+    """Raise UserError, naming what differs, if the study was begun with another `identity`.
+
+    Only the parts that are given are compared.
+    """
+    begun = _remembered(study)
+    now = json.loads(json.dumps(identity))  # as it was kept
+    changed = [
+        (key, begun[part].get(key), values.get(key))
+        for part, values in now.items()
+        for key in sorted({*begun[part], *values})
+        if begun[part].get(key) != values.get(key)
+    ]
+    if changed:
+        (key, then, value), *more = changed
+        told = f"{key} has changed" + ("" if "/" in key else f" from {then} to {value}")
+        others = f" (and {len(more)} more)" if more else ""
+        raise UserError(
+            f"study {study.study_name}: {told}{others} since it was begun; change that back, or "
+            "use another study with --study NAME"
+        )
+
+
+def _remembered(study: optuna.Study) -> dict[str, dict[str, Any]]:
+    for _ in range(20):  # another machine may be about to tell it
+        if "identity" in study.user_attrs:
+            identity: dict[str, dict[str, Any]] = study.user_attrs["identity"]
+            return identity
+        time.sleep(0.5)
+    raise UserError(f"study {study.study_name}: not one of idxflow's; name another with --study")
+
+
+@contextmanager
+def told_in_one_line(storage: str) -> Iterator[None]:
+    """Whatever a driver raises about the storage as a UserError that names it."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        cause = error.__cause__ or error
+        first = str(cause).strip().partition("\n")[0]
+        raise UserError(f"--storage {storage}: {type(cause).__name__}: {first}") from None
+
+
+def _open_journal(path: Path) -> JournalStorage:
+    lock = _KernelLock(path)
+    lock.acquire()
+    try:
+        _check_lines(path)
+    finally:
+        lock.release()
+    return JournalStorage(JournalFileBackend(str(path), lock))
+
+
+class _KernelLock(BaseJournalFileLock):
+    """A lock that the kernel takes back from a killed process, so that none is ever stale."""
+
+    def __init__(self, journal: Path) -> None:
+        # <journal>.lock is Optuna's own, a link to the journal where one was left behind.
+        self._lock = FileLock(journal.with_name(f"{journal.name}.flock"))
+        self._journal = journal
+
+    def acquire(self) -> bool:
+        self._lock.acquire()
+        # The last writer may have been stopped in the middle of a line.
+        _end_last_line(self._journal)
+        return True
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def _end_last_line(journal: Path) -> None:
+    """Complete the last line if only its end is missing, else take it away."""
+    if not journal.exists():
+        return
+    with journal.open("r+b") as file:
+        if file.seek(0, os.SEEK_END) == 0:
+            return
+        file.seek(-1, os.SEEK_END)
+        if file.read() == b"\n":
+            return
+        file.seek(0)
+        content = file.read()
+        start = content.rfind(b"\n") + 1
+        if _is_entry(content[start:]):
+            file.write(b"\n")
+        else:
+            file.truncate(start)
+
+
+def _check_lines(journal: Path) -> None:
+    if not journal.exists():
+        return
+    name = journal.name
+    with journal.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not _is_entry(line):
+                raise UserError(
+                    f"{journal}: line {number} is damaged; to go on with the trials before it: "
+                    f"cp {name} {name}.damaged && sed -i '{number},$d' {name}"
+                )
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        return "op_code" in json.loads(line)
+    except (ValueError, TypeError):
+        return False

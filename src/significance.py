@@ -1,0 +1,16 @@
+"""Tests of significance."""
+
+import numpy as np
+from scipy.stats import binomtest
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
+    """The chance, 0 to 1, that two equally good classifiers differ on these images at least so.
+
+    first, second: for each image, bool or count [N], whether or how often it was read right. An
+    image counts for the classifier that did better on it; it is the image that is drawn at random,
+    so several trainings of a classifier are counts, not more images. Exact and two-sided.
+    Source: McNemar, 1947; for counts this is the sign test over images.
+    """
+    better, worse = int((first > second).sum()), int((first < second).sum())
+    return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0

@@ -1,0 +1,30 @@
+"""Have DVC make what a command needs, if it is missing or stale."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from filelock import FileLock
+
+from src.errors import UserError
+from src.paths import root
+from src.tracking.lineage import is_current
+
+
+def bring_up_to_date(stage: str, outputs: Sequence[Path]) -> None:
+    """Run `stage`, and those before it, unless `outputs` are what it would make."""
+    lock = root() / ".dvc/tmp/idxflow.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):  # DVC would refuse to work twice at a time
+        if is_current(stage, outputs):
+            return
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", "repro", stage],
+            env={**os.environ, "PATH": path},
+            check=False,
+        )
+    if done.returncode:
+        raise UserError(f"dvc repro {stage}: failed, for the reason above")

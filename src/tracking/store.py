@@ -1,0 +1,100 @@
+"""MLflow's store: where it is, opened by one process at a time, its errors told in one line."""
+
+import logging
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+from src import paths
+from src.errors import UserError
+from src.processes import is_alive
+
+if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
+    from mlflow import MlflowClient
+
+PIPELINE, TUNE = "pipeline", "tune"  # the experiments
+
+
+@contextmanager
+def opened(experiment: str) -> Iterator[tuple["MlflowClient", str]]:
+    """A client and the id of the experiment, both made if need be; abandoned runs are closed.
+
+    MLflow's own errors in the block become UserErrors that name the address at fault.
+    """
+    with _told_in_one_line():
+        client, experiment_id = _open(experiment)
+        _close_abandoned(client)
+        yield client, experiment_id
+
+
+def close_abandoned_runs() -> None:
+    """Mark as KILLED the runs whose process is gone; opening the store begins with it, too."""
+    with opened(PIPELINE):
+        pass
+
+
+@contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # Half a minute of patience with a server, instead of four of silence.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise UserError(f"MLflow at {_uri()}: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _uri() -> str:
+    """MLFLOW_TRACKING_URI, else a database in the root; relative paths are seen from the root."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.TRACKING}"
+    scheme, separator, path = uri.partition(":///")
+    return f"{scheme}:///{paths.root() / path}" if scheme == "sqlite" and separator else uri
+
+
+def _open(name: str) -> tuple["MlflowClient", str]:
+    from mlflow import MlflowClient
+
+    for chatty in ("mlflow", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    uri = _uri()
+    # A server keeps artifacts its own way.
+    served = uri.startswith(("http", "databricks"))
+    artifacts = None if served else (paths.root() / paths.ARTIFACTS).as_uri()
+    # Processes that create the same database at the same time would corrupt it.
+    with FileLock(paths.root() / f"{paths.TRACKING}.lock"):
+        try:
+            client = MlflowClient(uri)
+            experiment = client.get_experiment_by_name(name)
+        except Exception as error:  # a damaged database raises whatever its driver does
+            raise UserError(f"MLflow at {uri}: {_first_line(error)}") from None
+        if experiment is None:
+            return client, client.create_experiment(name, artifacts)
+        if experiment.lifecycle_stage == "deleted":
+            number = experiment.experiment_id
+            raise UserError(
+                f"MLflow at {uri}: the experiment {name} was deleted; bring it back with "
+                f"MLFLOW_TRACKING_URI={uri} mlflow experiments restore --experiment-id {number}"
+            )
+        return client, experiment.experiment_id
+
+
+def _close_abandoned(client: "MlflowClient") -> None:
+    """Close the runs whose process was killed before it could."""
+    found = (client.get_experiment_by_name(name) for name in (PIPELINE, TUNE))
+    running = client.search_runs(
+        [experiment.experiment_id for experiment in found if experiment],
+        f"attributes.status = 'RUNNING' and tags.host = '{platform.node()}'",
+    )
+    for run in running:
+        if not is_alive(run.data.tags):
+            client.set_terminated(run.info.run_id, "KILLED")

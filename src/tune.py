@@ -1,0 +1,106 @@
+"""Sweep the space in params.yaml for parameters with a lower validation loss."""
+
+import argparse
+import os
+from typing import Any
+
+from src.arguments import Parser, count, name, seconds, seed
+from src.command import run
+
+
+def _arguments() -> argparse.Namespace:
+    parser = Parser(
+        prog="python -m src.tune",
+        description=f"{__doc__} Interrupt it when you like: the same command goes on. At the end "
+        "the best trials are trained again with several seeds, and python -m src.promote takes the "
+        "winner over.",
+    )
+    parser.add_argument(
+        "--trials",
+        type=count,
+        default=50,
+        metavar="N",
+        help="finished trials that the study shall have in all, over every call (default: 50)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=count,
+        default=min(8, len(os.sched_getaffinity(0))),
+        metavar="N",
+        help="processes that train, one thread each (default: one per CPU, at most 8)",
+    )
+    parser.add_argument(
+        "--study", type=name, default="sweep", metavar="NAME", help="its name (default: sweep)"
+    )
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        help="a database that machines share, such as postgresql://user@host/name, "
+        "instead of optuna.log in the repository",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=float("inf"),
+        metavar="SECONDS",
+        help="begin no trial later than this; those that run are finished",
+    )
+    parser.add_argument(
+        "--seed",
+        type=seed,
+        metavar="N",
+        help="draws the values of a new study (default: the seed of params.yaml); with --workers 1 "
+        "two studies of the same seed are the same",
+    )
+    return parser.parse_args()
+
+
+def _tune(arguments: argparse.Namespace) -> None:
+    # Imported only now: --help need not wait for them.
+    from filelock import FileLock
+
+    from src import paths
+    from src.config.params import load, read
+    from src.config.whole import Params
+    from src.search.session import run_session
+    from src.search.space import Space
+    from src.search.storage import begin_study, check_unchanged, open_storage
+    from src.search.study import Study
+    from src.tracking.lineage import running
+    from src.tracking.repro import bring_up_to_date
+    from src.tracking.sweeps import track_sweep
+
+    params, space = load(Params), Space(read())
+    splits = [paths.SOURCE_TENSORS / split for split in (paths.TRAIN, paths.VAL)]
+    bring_up_to_date("preprocess", splits)
+
+    def identity() -> dict[str, dict[str, Any]]:
+        return {"params": space.constant(), "files": running("train").decisive()}
+
+    lock = FileLock(paths.root() / paths.STUDIES_LOCK)
+    storage = open_storage(arguments.storage, paths.root() / paths.STUDIES, lock)
+    seed = params.seed if arguments.seed is None else arguments.seed
+    begun = begin_study(storage, arguments.study, seed, identity(), lock)
+    study = Study(begun, storage, space, params.tune, lock)
+    tags = {"sampler": params.tune.sampler, "pruner": params.tune.pruner}
+    with track_sweep(study.name, study.id, space.constant(), tags) as record:
+        told = run_session(
+            study,
+            params,
+            record,
+            paths.SWEEPS / f"{study.name}.csv",
+            lambda: check_unchanged(begun, identity()),
+            wanted=arguments.trials,
+            workers=arguments.workers,
+            timeout=arguments.timeout,
+        )
+    print(told)
+
+
+def main() -> None:
+    arguments = _arguments()
+    run(lambda: _tune(arguments))
+
+
+if __name__ == "__main__":
+    main()
