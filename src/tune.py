@@ -79,8 +79,7 @@ def _tune(arguments: argparse.Namespace) -> None:
 
     lock = FileLock(paths.root() / paths.STUDIES_LOCK)
     storage = open_storage(arguments.storage, paths.root() / paths.STUDIES, lock)
-    seed = params.seed if arguments.seed is None else arguments.seed
-    begun = begin_study(storage, arguments.study, seed, identity(), lock)
+    begun = begin_study(storage, arguments.study, arguments.seed, identity(), lock)
     study = Study(begun, storage, space, params.tune, lock)
     tags = {"sampler": params.tune.sampler, "pruner": params.tune.pruner}
     with track_sweep(study.name, study.id, space.constant(), tags) as record:

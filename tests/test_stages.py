@@ -1,93 +1,17 @@
 """The whole pipeline, shrunk, in a clone of the working tree: DVC, MLflow and all."""
 
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
-from tests.conftest import PARAMS, ROOT
-
-STAGES = ["download", "preprocess", "train", "finetune", "evaluate"]
-
-
-@dataclass(frozen=True)
-class Clone:
-    """A repository of its own, with the files of the working tree and shrunk parameters."""
-
-    root: Path
-
-    def call(self, *command: str, fails: bool = False) -> str:
-        """What the command prints."""
-        env = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("DVC_", "MLFLOW_", "GIT_")) and name != "DATA_MIRROR"
-        }
-        env["PATH"] = f"{ROOT / '.venv' / 'bin'}:{env['PATH']}"
-        done = subprocess.run(
-            command, cwd=self.root, env=env, text=True, capture_output=True, check=False
-        )
-        assert bool(done.returncode) == fails, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def commit(self) -> None:
-        self.call("git", "add", "--all")
-        who = ("-c", "user.name=test", "-c", "user.email=test@localhost")
-        self.call("git", *who, "commit", "--quiet", "--message", "test", "--no-verify")
-
-    def stages_run(self, *command: str) -> list[str]:
-        """The stages that the command executes, in order."""
-        printed = self.call(*command)
-        return [stage for stage in STAGES if f"Running stage '{stage}'" in printed]
-
-    def stale(self) -> set[str]:
-        """The stages whose own code, parameters or data differ from those of their results."""
-        return set(json.loads(self.call("dvc", "status", "--json")))
-
-    def outputs(self) -> dict[str, str]:
-        """Path and hash of all that the stages made."""
-        lock = YAML(typ="safe", pure=True).load(self.root / "dvc.lock")
-        return {
-            out["path"]: out["md5"] for entry in lock["stages"].values() for out in entry["outs"]
-        }
-
-    def runs(self) -> list[Run]:
-        """All runs in MLflow, the oldest first."""
-        client = MlflowClient(f"sqlite:///{self.root / 'mlflow.db'}")
-        experiment = client.get_experiment_by_name("pipeline")
-        assert experiment is not None
-        found = client.search_runs([experiment.experiment_id], order_by=["start_time ASC"])
-        return list(found)
-
-
-def clone(to: Path) -> Clone:
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.splitlines()
-    for name in listed:
-        if (ROOT / name).is_file():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, to / name)
-    (to / "dvc.lock").unlink(missing_ok=True)
-    shutil.copy(PARAMS, to / "params.yaml")
-    made = Clone(to)
-    made.call("git", "init", "--quiet", "--initial-branch=main")
-    made.commit()
-    return made
+from tests.clones import STAGES, Clone, clone
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from typing import Self
 
 from src.config.runtime import RuntimeConfig
 from src.errors import UserError
+from src.search.interruption import Interruption
 from src.search.messages import Job, Lost, Message, Refused
 from src.training.reporting import Epoch
 
@@ -33,13 +34,16 @@ class Pool:
     """At most `size` workers, each with one job at a time. Leaving the block kills them.
 
     check: called before a worker starts, late ones too; raises if it would not do as the others.
+    Within the block, Ctrl-C and SIGTERM are raised by `messages`.
     """
 
     def __init__(self, size: int, runtime: RuntimeConfig, check: Callable[[], None]) -> None:
         self._size, self._runtime, self._check = size, runtime, check
         self._workers: list[_Worker] = []
+        self._interruption = Interruption()
 
     def __enter__(self) -> Self:
+        self._interruption.__enter__()
         return self
 
     def __exit__(
@@ -50,6 +54,7 @@ class Pool:
     ) -> None:
         for worker in [*self._workers]:
             self._remove(worker)
+        self._interruption.__exit__(kind, error, trace)
 
     @property
     def busy(self) -> int:
@@ -91,6 +96,7 @@ class Pool:
             if not isinstance(message, Epoch):
                 worker.job = None
             yield number, message
+        self._interruption.check()
 
     def _receive(self, worker: _Worker) -> Message:
         try:

@@ -1,4 +1,4 @@
-"""What a study came to: its table, its pictures, and in words whether the winner is one."""
+"""What a study came to: its table, its pictures, and the numbers by which studies are compared."""
 
 import warnings
 from collections.abc import Callable
@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
-import optuna
 import pandas as pd
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
@@ -16,14 +14,12 @@ from optuna.visualization import matplotlib as pictures
 
 from src.drawing import save_figure
 from src.files import write_csv
-from src.search.confirm import Confirmation, Confirmed
+from src.search.confirm import Confirmation
 from src.search.study import Study
-from src.significance import mcnemar
 
-SIGNIFICANT = 0.05  # a chance below it is called more than chance
 EVALUATOR = FanovaImportanceEvaluator(seed=0)
 FEWEST = 4  # complete trials that tell anything of the parameters
-PICTURES: dict[str, Callable[[optuna.Study], Any]] = {
+PICTURES: dict[str, Callable[..., Any]] = {
     "history": pictures.plot_optimization_history,
     "importances": partial(pictures.plot_param_importances, evaluator=EVALUATOR),
     "parallel_coordinates": pictures.plot_parallel_coordinate,
@@ -40,7 +36,8 @@ STATES = {
 
 def table(study: Study) -> pd.DataFrame:
     """A row for each trial: how it ended, its validation loss, and the values it drew."""
-    return pd.DataFrame([_row(trial) for trial in study.trials()])
+    rows = pd.DataFrame([_row(trial) for trial in study.trials()])
+    return rows.convert_dtypes()  # whole numbers stay whole where some are missing
 
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:
@@ -113,73 +110,14 @@ def metrics(study: Study, confirmation: Confirmation) -> dict[str, float]:
     return numbers
 
 
-def _draw(study: Study, plot: Callable[[optuna.Study], Any], path: Path) -> None:
+def _draw(study: Study, plot: Callable[..., Any], path: Path) -> None:
     plt.switch_backend("agg")
     # Optuna calls its pictures experimental, and Matplotlib those of equal values doubtful.
     with warnings.catch_warnings(action="ignore"), plt.style.context("default"):
-        plot(study.optuna)
+        plot(study.optuna, target_name="validation loss")
         figure = plt.gcf()
-        figure.set_size_inches(3 + 1.5 * len(study.space.distributions), 5)
-        figure.set_layout_engine("tight")
+        figure.set_size_inches(3 + 2 * len(study.space.distributions), 5)
+        if plot is not pictures.plot_slice:  # whose colour bar a layout would move over a panel
+            figure.set_layout_engine("tight")
         save_figure(figure, path)
         plt.close(figure)
-
-
-def in_words(study: Study, confirmation: Confirmation, wanted: int) -> str:
-    """How far the study is; once it is confirmed, what is to be thought of its winner."""
-    tally = study.tally()
-    best = f"{tally.best.values[0]:.4f} (trial {tally.best.number})" if tally.best else "none"
-    lines = [
-        f"study {study.name}: {tally.finished} of {wanted} trials finished ({tally.complete} "
-        f"complete, {tally.pruned} pruned), {tally.failed} failed; best val loss {best}"
-    ]
-    winner, present = confirmation.winner, confirmation.present
-    if tally.finished < wanted:
-        lines.append("The same command goes on.")
-    elif winner:
-        lines += [*_comparison(confirmation), _optimism(winner)]
-        if present:
-            lines.append(_verdict(winner, present))
-    return "\n".join(lines)
-
-
-def _comparison(confirmation: Confirmation) -> list[str]:
-    lines = [f"{'':>12}  val loss over seeds  accuracy  in the sweep"]
-    present = [confirmation.present] if confirmation.present else []
-    for one in [*confirmation.trials, *present]:
-        swept = "" if one.candidate.swept is None else f"{one.candidate.swept:.4f}"
-        lines.append(
-            f"{one.candidate.name:>12}   {one.mean:.4f} +- {one.deviation:.4f}"
-            f"  {100 * np.mean(one.accuracies):6.2f} %  {swept:>12}"
-        )
-    return lines
-
-
-def _optimism(best: Confirmed) -> str:
-    swept = best.candidate.swept
-    assert swept is not None
-    optimism = best.mean - swept
-    how = "too good by" if optimism > 0 else "not too good: worse by"
-    return (
-        f"The winner by its mean is {best.candidate.name}. Its single figure in the sweep was "
-        f"{how} {abs(optimism):.4f} ({100 * abs(optimism) / best.mean:.0f} % of the mean)."
-    )
-
-
-def _verdict(best: Confirmed, present: Confirmed) -> str:
-    if best.candidate.params.model == present.candidate.params.model and (
-        best.candidate.params.train == present.candidate.params.train
-    ):
-        return "These are the values of params.yaml: nothing better was found."
-    gain = present.mean - best.mean
-    lower = sum(a < b for a, b in zip(best.losses, present.losses, strict=True))
-    better = int((best.times_right > present.times_right).sum())
-    worse = int((best.times_right < present.times_right).sum())
-    chance = mcnemar(best.times_right, present.times_right)
-    verdict = "more than chance" if chance < SIGNIFICANT else "no more than chance"
-    return (
-        f"Against params.yaml: its mean loss is {abs(gain):.4f} "
-        f"{'lower' if gain > 0 else 'higher'}, lower with {lower} of {len(best.losses)} seeds. Of "
-        f"the validation images it reads {better} right more often and {worse} less often: "
-        f"{verdict} (McNemar p = {chance:.2g})."
-    )

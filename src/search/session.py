@@ -9,11 +9,13 @@ from filelock import FileLock
 
 from src.config.whole import Params
 from src.search.confirm import candidates, confirm, recall
+from src.search.interruption import Interruption
 from src.search.pool import Pool
 from src.search.progress import Progress
-from src.search.report import in_words, metrics, outcomes, write_report
+from src.search.report import metrics, outcomes, write_report
 from src.search.study import Study
 from src.search.sweep import Witness, sweep
+from src.search.verdict import in_words
 
 
 class Record(Witness, Protocol):
@@ -43,7 +45,6 @@ def run_session(
     at `csv` and in the folder beside it. check: raises UserError once data or code have changed,
     so that a worker started now would do otherwise than those before.
     """
-    record.mirror(outcomes(study))
     csv.parent.mkdir(parents=True, exist_ok=True)
     turns = FileLock(csv.with_suffix(".lock"))  # of processes that end the same study together
     try:
@@ -54,10 +55,11 @@ def run_session(
             with turns, Pool(size, params.runtime, check) as pool:
                 confirm(study, pool, candidates(study, params))
     finally:
-        with turns:
+        with Interruption(), turns:
             confirmation = recall(study, candidates(study, params))
             files = write_report(study, confirmation, csv)
-        record.conclude(metrics(study, confirmation), files)
+            record.mirror(outcomes(study))
+            record.conclude(metrics(study, confirmation), files)
     return in_words(study, confirmation, wanted)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -29,7 +30,7 @@ def open_storage(url: str | None, journal: Path, lock: BaseFileLock) -> BaseStor
     for one that cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with lock, told_in_one_line(url or str(journal)):
+    with lock, _told_in_one_line(url or str(journal)):
         if url is None:
             return _open_journal(journal)
         options = {"connect_args": {"timeout": PATIENCE}} if url.startswith("sqlite") else {}
@@ -37,12 +38,12 @@ def open_storage(url: str | None, journal: Path, lock: BaseFileLock) -> BaseStor
 
 
 def begin_study(
-    storage: BaseStorage, name: str, seed: int, identity: Identity, lock: BaseFileLock
+    storage: BaseStorage, name: str, seed: int | None, identity: Identity, lock: BaseFileLock
 ) -> optuna.Study:
     """The study called `name`, made if it is not there.
 
-    It remembers `seed`, which draws its values, and `identity`, which decides what they are worth.
-    Raises UserError if it was begun with another identity.
+    It remembers `seed`, which draws its values (by default the parameter of this name), and
+    `identity`, which decides what they are worth. Raises UserError if it was begun with others.
     """
     with lock:
         try:
@@ -51,9 +52,16 @@ def begin_study(
             study = optuna.load_study(storage=storage, study_name=name)
         else:
             study.set_user_attr("id", uuid.uuid4().hex)
-            study.set_user_attr("seed", seed)
+            first = identity["params"]["seed"] if seed is None else seed
+            study.set_user_attr("seed", first)
             study.set_user_attr("identity", identity)
     check_unchanged(study, identity)
+    first = study.user_attrs["seed"]
+    if seed not in (None, first):
+        raise UserError(
+            f"--seed: study {name} draws with {first}, not {seed}; leave --seed out, or use "
+            "another study with --study NAME"
+        )
     return study
 
 
@@ -101,7 +109,7 @@ def _remembered(study: optuna.Study) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def told_in_one_line(storage: str) -> Iterator[None]:
+def _told_in_one_line(storage: str) -> Iterator[None]:
     """Whatever a driver raises about the storage as a UserError that names it."""
     try:
         yield
@@ -110,7 +118,13 @@ def told_in_one_line(storage: str) -> Iterator[None]:
     except Exception as error:
         cause = error.__cause__ or error
         first = str(cause).strip().partition("\n")[0]
-        raise UserError(f"--storage {storage}: {type(cause).__name__}: {first}") from None
+        raise UserError(
+            f"--storage {_without_password(storage)}: {type(cause).__name__}: {first}"
+        ) from None
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
 
 
 def _open_journal(path: Path) -> JournalStorage:

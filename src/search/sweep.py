@@ -38,10 +38,10 @@ def sweep(
         while True:
             while pool.free and time.monotonic() < deadline and course.begin(wanted):
                 pass
-            if not pool.busy:
-                if time.monotonic() >= deadline or study.tally().finished >= wanted:
-                    return
-                time.sleep(TICK)  # other processes run the last ones
+            late = time.monotonic() >= deadline
+            if not pool.busy and (late or study.tally().finished >= wanted):
+                return
+            # Without workers of its own, this process waits for others to end the last trials.
             for number, message in pool.messages(TICK):
                 course.go_on(number, message)
             study.beat()

@@ -103,7 +103,7 @@ class Run(Reporter):
 @contextmanager
 def track(stage: str, params: Mapping[str, Any]) -> Iterator[Run]:
     """A run named `stage` with `params` flattened; FAILED or KILLED if the block is left so."""
-    with opened(PIPELINE) as (client, experiment):
+    with opened(PIPELINE) as (client, [experiment]):
         tags = _stage_tags(client, experiment, stage)
         with start_run(client, experiment, stage, tags) as run:
             run.params(flatten(params))

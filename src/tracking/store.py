@@ -3,7 +3,7 @@
 import logging
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -15,20 +15,21 @@ from src.processes import is_alive
 
 if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 PIPELINE, TUNE = "pipeline", "tune"  # the experiments
 
 
 @contextmanager
-def opened(experiment: str) -> Iterator[tuple["MlflowClient", str]]:
-    """A client and the id of the experiment, both made if need be; abandoned runs are closed.
+def opened(*experiments: str) -> Iterator[tuple["MlflowClient", list[str]]]:
+    """A client and the ids of the experiments, made if need be; abandoned runs are closed.
 
     MLflow's own errors in the block become UserErrors that name the address at fault.
     """
     with _told_in_one_line():
-        client, experiment_id = _open(experiment)
+        client, ids = _open(experiments)
         _close_abandoned(client)
-        yield client, experiment_id
+        yield client, ids
 
 
 def close_abandoned_runs() -> None:
@@ -61,31 +62,36 @@ def _uri() -> str:
     return f"{scheme}:///{paths.root() / path}" if scheme == "sqlite" and separator else uri
 
 
-def _open(name: str) -> tuple["MlflowClient", str]:
+def _open(names: Sequence[str]) -> tuple["MlflowClient", list[str]]:
     from mlflow import MlflowClient
 
     for chatty in ("mlflow", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     uri = _uri()
-    # A server keeps artifacts its own way.
-    served = uri.startswith(("http", "databricks"))
-    artifacts = None if served else (paths.root() / paths.ARTIFACTS).as_uri()
     # Processes that create the same database at the same time would corrupt it.
     with FileLock(paths.root() / f"{paths.TRACKING}.lock"):
         try:
             client = MlflowClient(uri)
-            experiment = client.get_experiment_by_name(name)
+            found = [client.get_experiment_by_name(name) for name in names]
         except Exception as error:  # a damaged database raises whatever its driver does
             raise UserError(f"MLflow at {uri}: {_first_line(error)}") from None
-        if experiment is None:
-            return client, client.create_experiment(name, artifacts)
-        if experiment.lifecycle_stage == "deleted":
-            number = experiment.experiment_id
-            raise UserError(
-                f"MLflow at {uri}: the experiment {name} was deleted; bring it back with "
-                f"MLFLOW_TRACKING_URI={uri} mlflow experiments restore --experiment-id {number}"
-            )
-        return client, experiment.experiment_id
+        pairs = zip(names, found, strict=True)
+        return client, [_id(client, uri, name, experiment) for name, experiment in pairs]
+
+
+def _id(client: "MlflowClient", uri: str, name: str, experiment: "Experiment | None") -> str:
+    if experiment is None:
+        # A server keeps artifacts its own way.
+        served = uri.startswith(("http", "databricks"))
+        artifacts = None if served else (paths.root() / paths.ARTIFACTS).as_uri()
+        return client.create_experiment(name, artifacts)
+    if experiment.lifecycle_stage == "deleted":
+        number = experiment.experiment_id
+        raise UserError(
+            f"MLflow at {uri}: the experiment {name} was deleted; bring it back with "
+            f"MLFLOW_TRACKING_URI={uri} mlflow experiments restore --experiment-id {number}"
+        )
+    return experiment.experiment_id
 
 
 def _close_abandoned(client: "MlflowClient") -> None:

@@ -103,7 +103,7 @@ def track_sweep(
 
     params: what the study remembers; tags: what may differ from call to call.
     """
-    with opened(PIPELINE) as (_, pipeline), opened(TUNE) as (client, experiment):
+    with opened(PIPELINE, TUNE) as (client, [pipeline, experiment]):
         origin = {**origin_tags(client, pipeline, "train"), STUDY: study_id, **tags}
         parent = _parent(client, experiment, study, study_id, params)
         parent.tags({**process_tags(), **origin})

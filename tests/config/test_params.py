@@ -131,8 +131,9 @@ def test_sections_cannot_be_changed() -> None:
 
 
 def test_every_value_in_params_yaml_has_a_comment() -> None:
-    """Those of finetune stand at the same keys of train."""
+    """Those of finetune stand at the same keys of train, those of ranges above them all."""
     tree = read(ROOT / "params.yaml")
+    del tree["tune"]["space"]
     commented = set()
     for line in (ROOT / "params.yaml").read_text().splitlines():
         if match := re.match(r"\s*(\w+):.*#", line):
@@ -158,3 +159,57 @@ def test_flatten_gives_dotted_keys() -> None:
 
 def test_the_shipped_file_is_valid() -> None:
     parse(Params, read(ROOT / "params.yaml"))
+
+
+RATE = {"type": "float", "low": 0.001, "high": 0.1, "log": True}
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({}, r"tune\.space: should have at least 1 entry"),
+        ({"train.lr": RATE}, r"tune\.space\.train\.lr: should name a value of model or train"),
+        ({"seed": RATE}, r"tune\.space\.seed: should name a value of model or train"),
+        ({"train.optimizer": RATE}, r"optimizer: should name one of its values: name, learning_"),
+        ({"train.clip_norm": 3}, r"tune\.space\.train\.clip_norm: should be a mapping, not 3"),
+        ({"train.clip_norm": {**RATE, "type": "real"}}, r"clip_norm\.type: should be 'float', 'in"),
+        ({"train.clip_norm": {"low": 1}}, r"clip_norm\.type: missing"),
+        ({"train.clip_norm": {**RATE, "lo": 1}}, r"clip_norm\.lo: unknown key; .*low, high, log"),
+        ({"train.clip_norm": {**RATE, "low": 0.2}}, r"clip_norm: low should be below high"),
+        ({"train.clip_norm": {**RATE, "low": 0.0}}, r"clip_norm: low should be above 0 where log"),
+        ({"train.clip_norm": {**RATE, "low": -1.0, "log": False}}, r"clip_norm: .*greater than 0"),
+        ({"train.batch_size": RATE}, r"tune\.space\.train\.batch_size: .*integer, not 0\.001"),
+        (
+            {"model.kernel_sizes": {"type": "categorical", "choices": [3, 5]}},
+            r"model\.kernel_sizes\.type: should be per_layer",
+        ),
+        (
+            {"model.dropout": {"type": "per_layer", "choices": [0.1]}},
+            r"model\.dropout\.type: should be float, int or categorical",
+        ),
+        (
+            {"model.activation": {"type": "categorical", "choices": ["relu", "rely"]}},
+            r"tune\.space\.model\.activation: should be 'relu', .*, not 'rely'",
+        ),
+        (
+            {"model.activation": {"type": "categorical", "choices": ["relu", "relu"]}},
+            r"model\.activation\.choices: should differ from each other",
+        ),
+        (
+            {
+                "model.kernel_sizes": {"type": "per_layer", "choices": [3]},
+                "model.kernel_sizes.1": {"type": "categorical", "choices": [5]},
+            },
+            r"kernel_sizes\.1: should not vary model\.kernel_sizes\.1 a second time",
+        ),
+    ],
+)
+def test_a_space_that_cannot_be_is_refused(space: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        shrunk(tune__space=space)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_space_may_hold_what_is_impossible_in_some_combinations_only() -> None:
+    choices = {"type": "per_layer", "choices": [3, 4, 27]}
+    assert shrunk(tune__space={"model.kernel_sizes": choices})

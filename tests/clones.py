@@ -1,0 +1,96 @@
+"""Repositories of their own, in which commands run as they do at the prompt."""
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from ruamel.yaml import YAML
+
+from tests.conftest import PARAMS, ROOT
+
+STAGES = ["download", "preprocess", "train", "finetune", "evaluate"]
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A repository of its own, with the files of the working tree and shrunk parameters."""
+
+    root: Path
+
+    def call(self, *command: str, fails: bool = False) -> str:
+        """What the command prints."""
+        printed, _ = (process := self.start(*command)).communicate()
+        assert bool(process.returncode) == fails, printed
+        return printed
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """The command as a process whose stdout has all that it prints."""
+        env = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("DVC_", "MLFLOW_", "GIT_")) and name != "DATA_MIRROR"
+        }
+        env["PATH"] = f"{ROOT / '.venv' / 'bin'}:{env['PATH']}"
+        return subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=env,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def commit(self) -> None:
+        self.call("git", "add", "--all")
+        who = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+        self.call("git", *who, "commit", "--quiet", "--message", "test", "--no-verify")
+
+    def stages_run(self, *command: str) -> list[str]:
+        """The stages that the command executes, in order."""
+        printed = self.call(*command)
+        return [stage for stage in STAGES if f"Running stage '{stage}'" in printed]
+
+    def stale(self) -> set[str]:
+        """The stages whose own code, parameters or data differ from those of their results."""
+        return set(json.loads(self.call("dvc", "status", "--json")))
+
+    def outputs(self) -> dict[str, str]:
+        """Path and hash of all that the stages made."""
+        lock = YAML(typ="safe", pure=True).load(self.root / "dvc.lock")
+        return {
+            out["path"]: out["md5"] for entry in lock["stages"].values() for out in entry["outs"]
+        }
+
+    def runs(self, experiment_name: str = "pipeline") -> list[Run]:
+        """All runs of an experiment in MLflow, the oldest first."""
+        client = MlflowClient(f"sqlite:///{self.root / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name(experiment_name)
+        assert experiment is not None
+        found = client.search_runs([experiment.experiment_id], order_by=["start_time ASC"])
+        return list(found)
+
+
+def clone(to: Path) -> Clone:
+    """The working tree, with shrunk parameters and no results, in an empty folder."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    for name in listed:
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name)
+    (to / "dvc.lock").unlink(missing_ok=True)
+    shutil.copy(PARAMS, to / "params.yaml")
+    made = Clone(to)
+    made.call("git", "init", "--quiet", "--initial-branch=main")
+    made.commit()
+    return made

@@ -1,0 +1,261 @@
+"""Sweeps at the prompt, in a clone: DVC, Optuna, MLflow, worker processes and all."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from benchmarks.chaos import STUDY, sweep_in_chaos
+from src.config.params import read
+from src.config.values import value_at
+from tests.clones import Clone, clone
+from tests.conftest import ROOT
+from tests.test_architecture import reached
+
+TUNE = ("python", "-m", "src.tune")
+PROMOTE = ("python", "-m", "src.promote")
+VALUES = [  # of a trial: what it drew, and what that came to
+    "state",
+    "val_loss",
+    "train.optimizer.learning_rate",
+    "train.batch_size",
+    "model.kernel_sizes.0",
+    "model.kernel_sizes.1",
+]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone in which the first command was a sweep of four trials."""
+    made = clone(tmp_path_factory.mktemp("swept"))
+    printed = made.call(*TUNE, "--trials", "4", "--workers", "2")
+    assert "Running stage 'preprocess'" in printed
+    assert "study sweep: 4 of 4 trials finished" in printed
+    made.commit()
+    return made
+
+
+@pytest.fixture
+def project(swept: Clone) -> Iterator[Clone]:
+    """The clone; what a test changes in its tracked files is taken back."""
+    yield swept
+    swept.call("git", "checkout", "--quiet", ".")
+
+
+def trials(project: Clone, study: str = "sweep") -> pd.DataFrame:
+    return pd.read_csv(project.root / f"reports/tune/{study}.csv")
+
+
+def finished(project: Clone, study: str) -> int:
+    return int(trials(project, study)["state"].isin(["complete", "pruned"]).sum())
+
+
+def assert_nothing_runs(project: Clone, study: str) -> None:
+    """Neither in Optuna nor in MLflow, and the two agree on every trial."""
+    rows = trials(project, study)
+    assert not set(rows["state"]) - {"complete", "pruned", "failed"}
+    (parent,) = (run for run in project.runs("tune") if run.info.run_name == study)
+    children = [
+        run
+        for run in project.runs("tune")
+        if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id
+    ]
+    told = {run.info.run_name: run.data.tags["optuna.state"] for run in children}
+    assert told == {f"trial-{row.trial}": row.state for row in rows.itertuples()}
+    assert len(children) == len(rows)
+    assert {parent.info.status, *(run.info.status for run in children)} <= {"FINISHED", "FAILED"}
+
+
+def test_a_sweep_leaves_one_run_for_the_study_and_one_for_each_trial(project: Clone) -> None:
+    assert_nothing_runs(project, "sweep")
+    runs = {run.info.run_name: run for run in project.runs("tune")}
+    parent = runs["sweep"]
+    best = trials(project)["val_loss"].min()
+    assert parent.data.metrics["best_val_loss"] == best
+    assert parent.data.tags["git.commit"]
+    assert parent.data.tags["upstream.preprocess"]
+    for row in trials(project).itertuples():
+        run = runs[f"trial-{row.trial}"]
+        assert run.data.tags["optuna.study_id"] == parent.data.tags["optuna.study_id"]
+        assert run.data.params["train.epochs"] == "2"
+        assert "train.optimizer.learning_rate" in run.data.params
+        assert "model.kernel_sizes.1" in run.data.params
+        assert {"train_loss", "val_loss", "val_accuracy"} <= set(run.data.metrics)
+        if row.state == "complete":
+            assert run.data.metrics["kept_val_loss"] == row.val_loss
+
+
+def test_a_promoted_trial_is_what_the_train_stage_then_makes(project: Clone) -> None:
+    before = (project.root / "params.yaml").read_text()
+    confirmed = pd.read_csv(project.root / "reports/tune/sweep/confirmation.csv")
+    means = confirmed.groupby("candidate")["val_loss"].mean()
+    winner = str(means.drop("params.yaml").idxmin())
+    shown = project.call(*PROMOTE, "--dry-run")
+    assert f"params.yaml with {winner}" in shown
+    assert (project.root / "params.yaml").read_text() == before
+
+    assert project.call(*PROMOTE) == shown
+    row = trials(project).set_index("trial").loc[int(winner.removeprefix("trial "))]
+    tree = read(project.root / "params.yaml")
+    names = ["train.optimizer.learning_rate", "train.batch_size", "model.kernel_sizes.0"]
+    assert [value_at(tree, name) for name in names] == [row[name] for name in names]
+    after = (project.root / "params.yaml").read_text()
+    assert len(after.splitlines()) == len(before.splitlines())
+
+    assert "train" in project.stages_run("dvc", "repro", "train")
+    last = pd.read_csv(project.root / "reports/train.csv").iloc[-1]
+    (expected,) = confirmed.query("candidate == @winner and seed == 0").itertuples()
+    assert last["val_loss"] == expected.val_loss
+    assert last["val_accuracy"] == expected.val_accuracy
+    (run,) = (run for run in project.runs() if run.info.run_name == "train")
+    assert run.data.metrics["kept_val_loss"] == expected.val_loss
+
+
+def test_a_sweep_goes_on_without_a_single_test_image(project: Clone) -> None:
+    """It would fail to open what is not there; preprocess does not run either."""
+    hidden = [*project.root.glob("data/tensors/*/test.safetensors")]
+    assert len(hidden) == 2
+    for path in hidden:
+        shutil.move(path, path.with_suffix(".hidden"))
+    try:
+        before = len(trials(project))
+        printed = project.call(*TUNE, "--trials", str(before + 1), "--workers", "1")
+        assert "Running stage" not in printed
+        assert len(trials(project)) == before + 1
+    finally:
+        for path in hidden:
+            shutil.move(path.with_suffix(".hidden"), path)
+
+
+def test_no_code_that_a_sweep_reaches_names_the_test_images() -> None:
+    for module in {*reached(Path("src/tune.py")), *reached(Path("src/search/worker.py"))}:
+        if module != Path("src/paths.py"):
+            assert "TEST" not in (ROOT / module).read_text(), module
+
+
+def test_a_study_is_not_mixed_with_other_parameters_or_data(project: Clone) -> None:
+    params = project.root / "params.yaml"
+    text = params.read_text()
+    params.write_text(text.replace("epochs: 2", "epochs: 3", 1))
+    for command in (TUNE, PROMOTE):
+        printed = project.call(*command, fails=True)
+        assert "study sweep: train.epochs has changed from 2 to 3 since it was begun" in printed
+        assert len(printed.splitlines()) == 1
+    params.write_text(text.replace("val_fraction: 0.1", "val_fraction: 0.2"))
+    printed = project.call(*TUNE, fails=True)
+    assert "study sweep: data/tensors/source/train.safetensors has changed" in printed
+    params.write_text(text)
+    project.call(*TUNE, "--trials", "1")
+
+
+def test_an_interrupted_command_ends_in_one_line_and_goes_on(project: Clone) -> None:
+    command = (*TUNE, "--study", "interrupted", "--trials", "4", "--workers", "2")
+    process = project.start(*command)
+    wait_for_trial(process)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Traceback" not in printed
+    assert printed.splitlines()[-1] == "interrupted"
+    done = trials(project, "interrupted").query("state == 'complete'")
+    assert 1 <= len(done) < 4
+    assert "4 of 4 trials finished" in project.call(*command)
+    again = trials(project, "interrupted").loc[done.index]
+    pd.testing.assert_frame_equal(again[VALUES], done[VALUES], check_dtype=False)
+    assert finished(project, "interrupted") == 4
+    assert_nothing_runs(project, "interrupted")
+
+
+def wait_for_trial(process: subprocess.Popen[str]) -> None:
+    """Read what the process prints, until its first trial is complete."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("trial   0"):
+            return
+    raise AssertionError("no trial")
+
+
+def test_chaos_leaves_an_exact_study(project: Clone) -> None:
+    """Workers and the command itself are killed with -9, and the same command called again."""
+    killed = sweep_in_chaos(project, trials=8, every=3.0, commands=1)
+    assert killed["workers"] >= 2
+    assert killed["commands"] == 1
+    assert finished(project, STUDY) == 8
+    assert_nothing_runs(project, STUDY)
+    rows = trials(project, STUDY)
+    assert (rows["state"] == "failed").sum() >= 1
+    whole = rows[rows["state"] == "complete"]
+    assert not whole.duplicated(VALUES).any()
+    assert not [p for p in psutil.process_iter() if str(project.root) == _folder(p)]
+
+
+def _folder(process: psutil.Process) -> str | None:
+    try:
+        return process.cwd()
+    except psutil.Error:
+        return None
+
+
+def test_processes_may_begin_a_study_together_on_nothing(tmp_path: Path) -> None:
+    made = clone(tmp_path)
+    command = (*TUNE, "--study", "crowd", "--trials", "5", "--workers", "1")
+    processes = [made.start(*command) for _ in range(4)]
+    printed = [process.communicate(timeout=300)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, "\n".join(printed)
+    assert not any("Traceback" in text for text in printed)
+    assert finished(made, "crowd") == 5
+    assert_nothing_runs(made, "crowd")
+    assert Counter(trials(made, "crowd")["state"])["failed"] == 0
+    assert "\n".join(printed).count("Running stage 'preprocess'") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ((*TUNE, "--trials", "0"), "--trials: should be a whole number of at least 1, not '0'"),
+        ((*TUNE, "--workers", "two"), "--workers: should be a whole number of at least 1"),
+        ((*TUNE, "--seed", "-1"), "--seed: should be a whole number below 2^32, not '-1'"),
+        ((*TUNE, "--timeout", "soon"), "--timeout: should be a number of seconds, not 'soon'"),
+        ((*TUNE, "--study", "../x"), "--study: should be letters, digits, dots, dashes"),
+        ((*TUNE, "--trails", "5"), "unrecognized arguments: --trails 5"),
+        ((*TUNE, "--storage", "nonsense"), "--storage nonsense: "),
+        ((*TUNE, "--seed", "9"), "--seed: study sweep draws with 0, not 9"),
+        ((*PROMOTE, "--study", "none"), "study none: not found (there are: "),
+    ],
+)
+def test_bad_arguments_are_told_in_one_line(
+    project: Clone, command: tuple[str, ...], message: str
+) -> None:
+    printed = project.call(*command, fails=True)
+    assert printed.startswith("error: ")
+    assert message in printed
+    assert len(printed.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["tune", "promote"])
+def test_help_waits_for_no_framework(command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", f"src.{command}", "--help"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "usage: python -m src." in done.stdout
+    for slow in ("torch", "optuna", "mlflow", "pandas", "numpy", "pydantic"):
+        assert f"| {slow}" not in done.stderr.replace("  ", " "), slow
+
+
+def test_two_sweeps_of_one_seed_are_the_same(project: Clone) -> None:
+    for name in ("first", "second"):
+        project.call(*TUNE, "--study", name, "--seed", "5", "--trials", "4", "--workers", "1")
+    first, second = (trials(project, name)[VALUES] for name in ("first", "second"))
+    pd.testing.assert_frame_equal(first, second)
+    assert not first.equals(trials(project)[VALUES].head(4))
