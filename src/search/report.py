@@ -117,7 +117,11 @@ def _draw(study: Study, plot: Callable[..., Any], path: Path) -> None:
         plot(study.optuna, target_name="validation loss")
         figure = plt.gcf()
         figure.set_size_inches(3 + 2 * len(study.space.distributions), 5)
-        if plot is not pictures.plot_slice:  # whose colour bar a layout would move over a panel
+        if plot is pictures.plot_slice:  # a layout would move its colour bar over a panel
+            figure.subplots_adjust(bottom=0.2)
+            for panel in figure.axes:
+                panel.set_xlabel(panel.get_xlabel().replace(".", ".\n"))
+        else:
             figure.set_layout_engine("tight")
         save_figure(figure, path)
         plt.close(figure)

@@ -16,6 +16,7 @@ from optuna.exceptions import DuplicatedStudyError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock  # it has no public name
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from src.errors import UserError
 
@@ -33,8 +34,12 @@ def open_storage(url: str | None, journal: Path, lock: BaseFileLock) -> BaseStor
     with lock, _told_in_one_line(url or str(journal)):
         if url is None:
             return _open_journal(journal)
-        options = {"connect_args": {"timeout": PATIENCE}} if url.startswith("sqlite") else {}
-        return RDBStorage(url, engine_kwargs=options)
+        try:
+            return _open_database(url)
+        except (IntegrityError, ProgrammingError):
+            # A machine that does not share the lock has made the tables at the same moment.
+            time.sleep(2)
+            return _open_database(url)
 
 
 def begin_study(
@@ -125,6 +130,11 @@ def _told_in_one_line(storage: str) -> Iterator[None]:
 
 def _without_password(url: str) -> str:
     return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+
+
+def _open_database(url: str) -> RDBStorage:
+    options = {"connect_args": {"timeout": PATIENCE}} if url.startswith("sqlite") else {}
+    return RDBStorage(url, engine_kwargs=options)
 
 
 def _open_journal(path: Path) -> JournalStorage:

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import optuna
@@ -106,7 +106,7 @@ class Study:
                 if fixed is None:
                     return None
                 # Born with its process: one that is killed right after leaves no riddle.
-                self.optuna.enqueue_trial(fixed, user_attrs=self._me)
+                self.optuna.enqueue_trial(fixed, user_attrs={"owner": self._me})
             trial = self._ask(trials)
             # Only a machine that does not share the lock can have come in between. Of trials that
             # are begun at once, those with the lowest numbers stay.
@@ -175,8 +175,7 @@ class Study:
         seed = self.optuna.user_attrs["seed"]
         self.optuna.sampler = build_sampler(self._config, seed, draw)
         trial = self.optuna.ask(self.space.distributions)
-        for key, value in self._me.items():
-            trial.set_user_attr(key, value)
+        trial.set_user_attr("owner", self._me)
         return trial
 
     def _fixed(self, trials: Sequence[FrozenTrial]) -> dict[str, Any] | None:
@@ -222,8 +221,8 @@ class Study:
         except (UpdateFinishedTrialError, ValueError):
             return  # another machine was faster
         if again:
-            whence = {"retry_of": trial.number, "tries": tries}
-            self.optuna.enqueue_trial(trial.params, user_attrs={**self._me, **whence})
+            about = {"owner": self._me, "retry_of": trial.number, "tries": tries}
+            self.optuna.enqueue_trial(trial.params, user_attrs=about)
 
     def _give_up_lost(self) -> None:
         for trial in self.trials():
@@ -231,11 +230,14 @@ class Study:
                 self._retry(trial, "its process was killed", blame=False)
 
     def _is_lost(self, trial: FrozenTrial) -> bool:
-        owner: Mapping[str, Any] = trial.user_attrs
+        # Without a common lock, another machine's claim may take the trial that was born with its
+        # process; the one made in its stead gets its owner a moment later.
+        owner = trial.user_attrs.get("owner", {})
+        if owner == self._me:
+            return trial.number not in self._running
         if is_local(owner):
-            mine = owner.items() >= self._me.items()
-            return trial.number not in self._running if mine else not is_alive(owner)
-        beat = owner.get("beat")
+            return not is_alive(owner)
+        beat = trial.user_attrs.get("beat")
         last, since = self._heard.setdefault(trial.number, (beat, time.monotonic()))
         if beat != last:
             self._heard[trial.number] = (beat, time.monotonic())

@@ -189,7 +189,7 @@ def test_a_trial_claimed_by_a_process_that_was_killed_in_the_act_is_found(
 ) -> None:
     killed = begin()
     dead = {**killed._me, "process.id": "999999999"}
-    killed.optuna.enqueue_trial({}, user_attrs=dead)
+    killed.optuna.enqueue_trial({}, user_attrs={"owner": dead})
     killed.optuna.ask()
     study = begin()
     run(study, wanted=2)
