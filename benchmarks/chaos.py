@@ -25,14 +25,16 @@ from tests.conftest import ROOT
 STUDY = "chaos"
 
 
-def sweep_in_chaos(project: Clone, trials: int, every: float, commands: int) -> Counter[str]:
+def sweep_in_chaos(
+    project: Clone, trials: int, every: float, commands: int
+) -> tuple[Counter[str], str]:
     """Sweep with two workers, one of which is killed every so many seconds.
 
     Each third time it is the command instead, until that has been killed `commands` times. Returns
-    how many of each were killed.
+    how many of each were killed, and what was printed.
     """
     command = ("python", "-m", "src.tune", "--trials", str(trials), "--workers", "2")
-    dice, killed = random.Random(0), Counter[str]()  # noqa: S311
+    dice, killed, printed = random.Random(0), Counter[str](), ""  # noqa: S311
     while True:
         process = project.start(*command, "--study", STUDY)
         while process.poll() is None:
@@ -44,10 +46,10 @@ def sweep_in_chaos(project: Clone, trials: int, every: float, commands: int) -> 
             elif workers := _workers(process):
                 dice.choice(workers).kill()
                 killed["workers"] += 1
-        printed, _ = process.communicate()
+        printed += process.communicate()[0]
         if process.returncode != -signal.SIGKILL:
             assert process.returncode == 0, printed
-            return killed
+            return killed, printed
 
 
 def _workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -65,7 +67,7 @@ def main() -> None:
         short = {"train.epochs": 2, "tune.confirm.top": 1, "tune.confirm.seeds": 2}
         (project.root / "params.yaml").write_text(rewrite(params, short))
         started = time.monotonic()
-        killed = sweep_in_chaos(project, trials=50, every=5.0, commands=2)
+        killed, _ = sweep_in_chaos(project, trials=50, every=5.0, commands=2)
         print(f"{time.monotonic() - started:.0f} s; killed: {dict(killed)}")
         rows = pd.read_csv(project.root / f"reports/tune/{STUDY}.csv")
         print(f"in Optuna: {dict(Counter(rows['state']))}")

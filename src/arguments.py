@@ -30,9 +30,9 @@ def seconds(text: str) -> float:
 
 
 def name(text: str) -> str:
-    """What may also be a file's name."""
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text):
+    """What may also be a file's name, of which a dot would begin the ending."""
+    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", text):
         return text
     raise argparse.ArgumentTypeError(
-        f"should be letters, digits, dots, dashes and underscores, not {text!r}"
+        f"should be letters, digits, dashes and underscores, not {text!r}"
     )

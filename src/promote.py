@@ -44,7 +44,7 @@ def _promote(arguments: argparse.Namespace) -> None:
     begun = load_study(storage, arguments.study)
     check_unchanged(begun, {"params": space.constant()})
     chosen, why = choose(Study(begun, storage, space, params.tune, lock), params)
-    text = paths.PARAMS.read_text()
+    text = paths.PARAMS.read_bytes().decode()  # with the line ends that it has
     promoted = rewrite(text, chosen.values)
     difference = difflib.unified_diff(
         text.splitlines(True),
@@ -57,7 +57,7 @@ def _promote(arguments: argparse.Namespace) -> None:
     print(why)
     if not arguments.dry_run:
         with written_whole(paths.PARAMS) as partial:
-            partial.write_text(promoted)
+            partial.write_bytes(promoted.encode())
             assert load(Params, partial) == chosen.params
 
 

@@ -43,7 +43,8 @@ def _arguments() -> argparse.Namespace:
         type=seconds,
         default=float("inf"),
         metavar="SECONDS",
-        help="begin no trial later than this; those that run are finished",
+        help="begin no trial later than this; those that run are finished, and the winner of a "
+        "finished study is confirmed",
     )
     parser.add_argument(
         "--seed",
@@ -64,7 +65,7 @@ def _tune(arguments: argparse.Namespace) -> None:
     from src.config.whole import Params
     from src.search.session import run_session
     from src.search.space import Space
-    from src.search.storage import begin_study, check_unchanged, open_storage
+    from src.search.storage import begin_study, check_unchanged, errors_in_one_line, open_storage
     from src.search.study import Study
     from src.tracking.lineage import running
     from src.tracking.repro import bring_up_to_date
@@ -77,23 +78,23 @@ def _tune(arguments: argparse.Namespace) -> None:
     def identity() -> dict[str, dict[str, Any]]:
         return {"params": space.constant(), "files": running("train").decisive()}
 
-    lock = FileLock(paths.root() / paths.STUDIES_LOCK)
-    storage = open_storage(arguments.storage, paths.root() / paths.STUDIES, lock)
-    begun = begin_study(storage, arguments.study, arguments.seed, identity(), lock)
-    study = Study(begun, storage, space, params.tune, lock)
-    tags = {"sampler": params.tune.sampler, "pruner": params.tune.pruner}
-    with track_sweep(study.name, study.id, space.constant(), tags) as record:
-        told = run_session(
-            study,
-            params,
-            record,
-            paths.SWEEPS / f"{study.name}.csv",
-            lambda: check_unchanged(begun, identity()),
-            wanted=arguments.trials,
-            workers=arguments.workers,
-            timeout=arguments.timeout,
-        )
-    print(told)
+    with errors_in_one_line(arguments.storage):
+        lock = FileLock(paths.root() / paths.STUDIES_LOCK)
+        storage = open_storage(arguments.storage, paths.root() / paths.STUDIES, lock)
+        begun = begin_study(storage, arguments.study, arguments.seed, identity(), lock)
+        study = Study(begun, storage, space, params.tune, lock)
+        tags = {"sampler": params.tune.sampler, "pruner": params.tune.pruner}
+        with track_sweep(study.name, study.id, space.constant(), tags) as record:
+            run_session(
+                study,
+                params,
+                record,
+                paths.SWEEPS / f"{study.name}.csv",
+                lambda: check_unchanged(begun, identity()),
+                wanted=arguments.trials,
+                workers=arguments.workers,
+                timeout=arguments.timeout,
+            )
 
 
 def main() -> None:

@@ -111,7 +111,8 @@ def _locate(
     kind: Any = section
     for part in location:
         if get_origin(kind) is UnionType:  # the part is no key but the tag of the member tried
-            kind = next(m for m in get_args(kind) if part in get_args(_field_type(m, "type")))
+            members = (m for m in get_args(kind) if part in get_args(_field_type(m, "type")))
+            kind = next(members, None)
             continue
         key += f"[{part}]" if isinstance(part, int) else f".{part}"
         if isinstance(kind, type) and issubclass(kind, BaseModel):

@@ -7,6 +7,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from src.errors import UserError
+
 
 def value_at(tree: Mapping[str, Any], name: str) -> Any:
     """The value called `name`; KeyError if there is none."""
@@ -34,26 +36,33 @@ def with_values(tree: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
 def rewrite(text: str, values: Mapping[str, Any]) -> str:
     """The YAML `text`, which holds every name in `values`, with those values.
 
-    Only their own characters change: comments, layout and spelling of the rest stay.
+    Only their own characters change: comments, layout and spelling of the rest stay. Raises
+    UserError for a value with an anchor, to which others may refer.
     """
     root = YAML().compose(text)
-    spans = [(_node_at(root, name), value) for name, value in values.items()]
+    spans = [(_span(root, name, text), value) for name, value in values.items()]
     # From the end, so that the places before a change stay where they are.
-    for node, value in sorted(spans, key=lambda span: span[0].start_mark.index, reverse=True):
-        text = text[: node.start_mark.index] + _as_yaml(value) + text[node.end_mark.index :]
+    for (start, end), value in sorted(spans, key=lambda span: span[0], reverse=True):
+        space = " " if start == end else ""  # an empty null stands right after its colon
+        text = text[:start] + space + _as_yaml(value) + text[end:]
     return text
 
 
-def _node_at(root: Node, name: str) -> Node:
-    node = root
+def _span(root: Node, name: str, text: str) -> tuple[int, int]:
+    """Where in the text a value begins and ends."""
+    node, after_key = root, 0
     for part in name.split("."):
         if isinstance(node, SequenceNode):
             node = node.value[int(part)]
         else:
             assert isinstance(node, MappingNode), name
-            node = next(value for key, value in node.value if key.value == part)
+            key, node = next((key, value) for key, value in node.value if key.value == part)
+            after_key = text.index(":", key.end_mark.index) + 1
     assert isinstance(node, ScalarNode), name
-    return node
+    if node.anchor:
+        raise UserError(f"{name}: should have no anchor, to be rewritten")
+    start, end = node.start_mark.index, node.end_mark.index
+    return (start, end) if start < end else (after_key, after_key)
 
 
 def _as_yaml(value: Any) -> str:

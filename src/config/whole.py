@@ -15,6 +15,8 @@ from src.config.train import TrainConfig
 from src.config.tune import Categorical, FloatRange, IntRange, PerLayer, Range, TuneConfig
 from src.config.values import value_at, with_values
 
+GRID = 10_000  # points at most: they are listed
+
 
 class Params(Section):
     seed: Seed
@@ -92,6 +94,29 @@ class Params(Section):
                     _check_value(sections, tree, name, key, value)
         return self
 
+    @model_validator(mode="after")
+    def _grid_has_an_end(self) -> Self:
+        if self.tune.sampler != "grid":
+            return self
+        tree, points = self.model_dump(mode="json"), 1
+        for name, values in self.tune.space.items():
+            if values.type == "float":
+                raise ValueError(
+                    f"tune.space.{name}: should be categorical where tune.sampler is grid, which "
+                    "has no end of floats"
+                )
+            points *= _grid_points(values) ** len(keys_drawn(tree, name, values))
+        if points > GRID:
+            raise ValueError(
+                f"tune.space: should have at most {GRID} points where tune.sampler is grid, "
+                f"not {points}"
+            )
+        return self
+
+
+def _grid_points(values: Range) -> int:
+    return values.high - values.low + 1 if isinstance(values, IntRange) else len(extremes(values))
+
 
 def keys_drawn(tree: Mapping[str, Any], name: str, values: Range) -> list[str]:
     """The single values that a range varies: for a list, one for each entry."""
@@ -99,13 +124,15 @@ def keys_drawn(tree: Mapping[str, Any], name: str, values: Range) -> list[str]:
         present = value_at(tree, name)
     except KeyError:
         raise ValueError(
-            f"tune.space.{name}: should name a value of model or train; there is none of this name"
+            f"tune.space.{name}: should name a value of model or train; a sweep varies no others"
         ) from None
     if isinstance(present, dict):
         raise ValueError(f"tune.space.{name}: should name one of its values: {', '.join(present)}")
     if isinstance(values, PerLayer) != isinstance(present, list):
         kind = "per_layer" if isinstance(present, list) else "float, int or categorical"
         raise ValueError(f"tune.space.{name}.type: should be {kind}, because of what it varies")
+    if present == []:
+        raise ValueError(f"tune.space.{name}: has no entries here, so there is nothing to vary")
     if isinstance(present, list):
         return [f"{name}.{index}" for index in range(len(present))]
     return [name]

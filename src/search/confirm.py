@@ -30,10 +30,14 @@ class Candidate:
     swept: float | None = None  # its validation loss in the sweep: of one seed, on one thread
 
     def jobs(self) -> dict[str, Job]:
-        """What is to be trained, by the name under which the result is kept with the study."""
+        """What is to be trained, by the name under which the result is kept with the study.
+
+        First with the seed by which the trial was found, as the train stage will train it; then
+        with seeds that had no part in finding it.
+        """
         params = self.params
         jobs = {}
-        for offset in range(params.tune.confirm.seeds):
+        for offset in range(1 + params.tune.confirm.seeds):
             job = Job(params.model, params.train, (params.seed + offset) % 2**32)
             decides = [job.model.model_dump(), job.train.model_dump(), params.runtime.model_dump()]
             digest = hashlib.sha256(json.dumps([*decides, job.seed]).encode()).hexdigest()
@@ -43,12 +47,19 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Confirmed:
-    """A candidate trained with one seed after the other."""
+    """A candidate trained with one seed after the other: its own, then the fresh ones."""
 
     candidate: Candidate
-    losses: list[float]  # of validation
-    accuracies: list[float]
-    times_right: np.ndarray  # for each validation image: how many of the trainings read it right
+    all_losses: list[float]  # of validation
+    all_accuracies: list[float]
+    right: np.ndarray  # bool [seeds, images]: whether a training reads a validation image right
+
+    # An own seed was chosen for its luck, so it is left out of what is compared.
+
+    @property
+    def losses(self) -> list[float]:
+        """With the fresh seeds."""
+        return self.all_losses[1:]
 
     @property
     def mean(self) -> float:
@@ -56,32 +67,45 @@ class Confirmed:
 
     @property
     def deviation(self) -> float:
-        """Of the losses, as of a sample."""
+        """The standard deviation of the losses, as of a sample."""
         return float(np.std(self.losses, ddof=1))
 
+    @property
+    def accuracy(self) -> float:
+        """The mean with the fresh seeds."""
+        return float(np.mean(self.all_accuracies[1:]))
+
+    @property
+    def times_right(self) -> np.ndarray:
+        """For each validation image, how many of the trainings with fresh seeds read it right."""
+        times: np.ndarray = np.sum(self.right[1:], axis=0, dtype=int)
+        return times
+
     def table(self) -> pd.DataFrame:
-        """A row for each seed."""
+        """A row for each seed, the own one first."""
         return pd.DataFrame(
             {
                 "candidate": self.candidate.name,
                 "seed": [job.seed for job in self.candidate.jobs().values()],
-                "val_loss": self.losses,
-                "val_accuracy": self.accuracies,
+                "val_loss": self.all_losses,
+                "val_accuracy": self.all_accuracies,
             }
         )
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What confirming came to: those candidates that gave a model with every seed."""
+    """What is known of the candidates that gave a model with every seed."""
 
     trials: list[Confirmed]
     present: Confirmed | None  # the parameters as they are
+    missing: int  # candidates that are not trained with every seed yet
 
     @property
     def winner(self) -> Confirmed | None:
-        """The trial with the lowest mean loss."""
-        return min(self.trials, key=lambda one: one.mean, default=None)
+        """The trial with the lowest mean loss, once all candidates are trained."""
+        trials = [] if self.missing else self.trials
+        return min(trials, key=lambda one: one.mean, default=None)
 
 
 def candidates(study: Study, present: Params) -> list[Candidate]:
@@ -103,17 +127,23 @@ def choose(study: Study, present: Params) -> tuple[Candidate, str]:
     """The trial to take over, and on what grounds; UserError if no trial is complete."""
     found = candidates(study, present)
     _check_any(study, found)
-    winner = recall(study, found).winner
-    if winner:
-        seeds = len(winner.losses)
-        return winner.candidate, (
-            f"{winner.candidate.name}: val loss {winner.mean:.4f}, the lowest mean over {seeds} "
-            f"seeds (standard deviation {winner.deviation:.4f})"
+    confirmation = recall(study, found)
+    winner, beaten = confirmation.winner, confirmation.present
+    if winner is None:
+        return found[0], (
+            f"{found[0].name}: val loss {found[0].swept:.4f} with one seed. It is not confirmed: "
+            f"python -m src.tune --study {study.name} does that once all trials are finished"
         )
-    return found[0], (
-        f"{found[0].name}: val loss {found[0].swept:.4f} with one seed. Not confirmed: "
-        f"python -m src.tune --study {study.name} does that once all trials are finished"
+    why = (
+        f"{winner.candidate.name}: val loss {winner.mean:.4f}, the lowest mean over "
+        f"{len(winner.losses)} seeds (standard deviation {winner.deviation:.4f})"
     )
+    if beaten and beaten.candidate.params != winner.candidate.params:
+        better = winner.mean < beaten.mean
+        why += f"; params.yaml as it was: {beaten.mean:.4f}" + (
+            "" if better else ", so this is NO improvement"
+        )
+    return winner.candidate, why
 
 
 def confirm(study: Study, pool: Pool, chosen: Sequence[Candidate]) -> None:
@@ -173,18 +203,21 @@ def _check_any(study: Study, chosen: Sequence[Candidate]) -> None:
 
 def recall(study: Study, chosen: Sequence[Candidate]) -> Confirmation:
     """What is known of the candidates, the last of which are the parameters as they are."""
-    *trials, present = (_recall(study, candidate) for candidate in chosen)
-    return Confirmation([trial for trial in trials if trial], present)
+    results = [[study.recall(key) for key in candidate.jobs()] for candidate in chosen]
+    *trials, present = map(_confirmed, chosen, results)
+    missing = sum(None in of_one for of_one in results)
+    return Confirmation([trial for trial in trials if trial], present, missing)
 
 
-def _recall(study: Study, candidate: Candidate) -> Confirmed | None:
-    results = [study.recall(key) for key in candidate.jobs()]
+def _confirmed(candidate: Candidate, results: Sequence[Any]) -> Confirmed | None:
     if any(result is None or "failed" in result for result in results):
         return None
-    bits = [np.unpackbits(np.frombuffer(bytes.fromhex(r["correct"]), np.uint8)) for r in results]
     return Confirmed(
         candidate,
         [result["val_loss"] for result in results],
         [result["val_accuracy"] for result in results],
-        np.sum(bits, axis=0, dtype=int),
+        np.array(
+            [np.unpackbits(np.frombuffer(bytes.fromhex(r["correct"]), np.uint8)) for r in results],
+            dtype=bool,
+        ),
     )

@@ -27,12 +27,15 @@ class Interruption:
         trace: TracebackType | None,
     ) -> None:
         self._restore()
+        if error is None:
+            self.check()
 
     def check(self) -> None:
         """Raise what the signal would have raised, if one came."""
-        if self._came is not None:
+        came, self._came = self._came, None
+        if came is not None:
             self._restore()
-            signal.raise_signal(self._came)
+            signal.raise_signal(came)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         self._came = signal.Signals(number)

@@ -66,24 +66,21 @@ class Pool:
 
     def submit(self, number: int, job: Job) -> None:
         """Give the job, under a number of the caller's, to a free worker."""
-        while True:
-            idle = [worker for worker in self._workers if worker.job is None]
-            worker = idle[0] if idle else self._start()
-            try:
-                worker.connection.send(job)
-            except (BrokenPipeError, ConnectionResetError):  # it died while it was idle
-                self._remove(worker)
-                continue
-            worker.job = number
-            return
+        for worker in [worker for worker in self._workers if worker.job is None]:
+            if _send(worker, job):
+                worker.job = number
+                return
+            self._remove(worker)  # it died while it was idle
+        worker = self._start()
+        worker.job = number
+        # That it died, should it have, is the next message.
+        _send(worker, self._runtime)
+        _send(worker, job)
 
     def answer(self, number: int, go_on: bool) -> None:
         """Answer the Epoch of a job."""
         (worker,) = (worker for worker in self._workers if worker.job == number)
-        try:
-            worker.connection.send(go_on)
-        except (BrokenPipeError, ConnectionResetError):
-            return  # that it died is the next message
+        _send(worker, go_on)  # that it died, should it have, is the next message
 
     def messages(self, timeout: float) -> Iterator[tuple[int, Message]]:
         """What came in within so many seconds, with the number of the job."""
@@ -105,6 +102,8 @@ class Pool:
             with suppress(subprocess.TimeoutExpired):
                 worker.process.wait(5)  # to learn how it ended, before it is made to
             self._remove(worker)
+            if (status := worker.process.returncode) > 0:
+                raise UserError(f"a worker ended with status {status}, see above") from None
             return Lost(_how_it_ended(worker.process.returncode))
         if isinstance(message, Refused):
             raise UserError(message.reason)
@@ -129,7 +128,6 @@ class Pool:
         theirs.close()
         worker = _Worker(process, ours, index)
         self._workers.append(worker)
-        ours.send(self._runtime)
         return worker
 
     def _remove(self, worker: _Worker) -> None:
@@ -142,6 +140,13 @@ class Pool:
 def _how_it_ended(status: int) -> str:
     if status == -signal.SIGKILL:
         return "its worker was killed, by someone or for want of memory"
-    if status < 0:
-        return f"its worker was killed by {signal.Signals(-status).name}"
-    return f"its worker ended with status {status}"
+    return f"its worker ended by signal {-status}"
+
+
+def _send(worker: _Worker, message: object) -> bool:
+    """Whether the worker was still there to be sent it."""
+    try:
+        worker.connection.send(message)
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    return True

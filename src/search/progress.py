@@ -45,7 +45,9 @@ class Progress:
 
     def on_end(self, trial: int, state: str, value: float | None, reason: str) -> None:
         told = f"val loss {value:.4f}" if value is not None else reason
-        values = "  ".join(f"{key}={_short(value)}" for key, value in self._drawn[trial].items())
+        values = "  ".join(
+            f"{key}={_short(value)}" for key, value in self._drawn.get(trial, {}).items()
+        )
         tqdm.write(f"trial {trial:3d} {state:>8}  {told}  {values}")
         tally = self._study.tally()
         self._bar.n = tally.finished  # other processes' trials, too

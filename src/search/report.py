@@ -53,11 +53,11 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
     }
 
 
-def outcomes(study: Study) -> list[tuple[int, str, float | None, str]]:
-    """Number, state, validation loss and reason of each trial that has ended."""
+def outcomes(study: Study) -> list[tuple[int, str, float | None, str, dict[str, Any]]]:
+    """Number, state, validation loss, reason and drawn values of each trial that has ended."""
     return [
-        (row["trial"], row["state"], row["val_loss"], row["reason"])
-        for row in map(_row, study.trials())
+        (row["trial"], row["state"], row["val_loss"], row["reason"], trial.params)
+        for trial, row in ((trial, _row(trial)) for trial in study.trials())
         if row["state"] in ("complete", "pruned", "failed")
     ]
 
@@ -67,10 +67,14 @@ def importances(study: Study) -> dict[str, float]:
 
     By fANOVA (Hutter et al., 2014); empty where the trials are too few to tell.
     """
-    complete = [trial for trial in study.trials() if trial.state == TrialState.COMPLETE]
-    if len({trial.values[0] for trial in complete}) < FEWEST:
+    if not _enough(study):
         return {}
     return get_param_importances(study.optuna, evaluator=EVALUATOR)
+
+
+def _enough(study: Study) -> bool:
+    complete = [trial for trial in study.trials() if trial.state == TrialState.COMPLETE]
+    return len({trial.values[0] for trial in complete}) >= FEWEST
 
 
 def write_report(study: Study, confirmation: Confirmation, csv: Path) -> list[Path]:
@@ -81,7 +85,7 @@ def write_report(study: Study, confirmation: Confirmation, csv: Path) -> list[Pa
     write_csv(table(study), csv)
     written = [csv]
     folder = csv.with_suffix("")
-    for name, draw in PICTURES.items() if importances(study) else ():
+    for name, draw in PICTURES.items() if _enough(study) else ():
         written.append(folder / f"{name}.png")
         _draw(study, draw, written[-1])
     if confirmed := [

@@ -1,11 +1,12 @@
 """One call of the sweep: trials until there are enough, then the confirmation, then the report."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from src.config.whole import Params
 from src.search.confirm import candidates, confirm, recall
@@ -21,8 +22,10 @@ from src.search.verdict import in_words
 class Record(Witness, Protocol):
     """Where a sweep can be looked up."""
 
-    def mirror(self, outcomes: Iterable[tuple[int, str, float | None, str]]) -> None:
-        """Hold all ended trials: number, state, validation loss, reason."""
+    def mirror(
+        self, outcomes: Iterable[tuple[int, str, float | None, str, Mapping[str, Any]]]
+    ) -> None:
+        """Hold all ended trials: number, state, validation loss, reason, values drawn."""
 
     def conclude(self, metrics: Mapping[str, float], files: Iterable[Path]) -> None:
         """Hold what the study came to so far."""
@@ -38,29 +41,45 @@ def run_session(
     wanted: int,
     workers: int,
     timeout: float,
-) -> str:
+) -> None:
     """Work on the study until it has `wanted` finished trials and a winner, or the time is over.
 
-    Returns in words what that comes to. However it is left, what is done is kept, and the report is
-    at `csv` and in the folder beside it. check: raises UserError once data or code have changed,
-    so that a worker started now would do otherwise than those before.
+    However it is left, what is done is kept, the report is at `csv` and in the folder beside it,
+    and what that comes to is printed. check: raises UserError once data or code have changed, so
+    that a worker started now would do otherwise than those before.
     """
     csv.parent.mkdir(parents=True, exist_ok=True)
-    turns = FileLock(csv.with_suffix(".lock"))  # of processes that end the same study together
+    # Processes that end the same study together take turns.
+    confirming, reporting = (csv.with_suffix(f".{work}.lock") for work in ("confirm", "report"))
     try:
         _run_trials(study, params, record, check, wanted, workers, timeout)
-        if study.tally().finished >= wanted:
+        if study.is_done(wanted):
             # As the train stage would train them: with its threads, so with fewer at a time.
             size = max(1, workers // params.runtime.threads)
-            with turns, Pool(size, params.runtime, check) as pool:
+            with _turn(confirming, study), Pool(size, params.runtime, check) as pool:
                 confirm(study, pool, candidates(study, params))
     finally:
-        with Interruption(), turns:
+        with FileLock(reporting), Interruption():
+            study.give_up_lost()
             confirmation = recall(study, candidates(study, params))
             files = write_report(study, confirmation, csv)
             record.mirror(outcomes(study))
             record.conclude(metrics(study, confirmation), files)
-    return in_words(study, confirmation, wanted)
+            print(in_words(study, confirmation, wanted))
+
+
+@contextmanager
+def _turn(path: Path, study: Study) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"Another process confirms the winner of study {study.name}; waiting for it.")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _run_trials(

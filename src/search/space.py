@@ -15,7 +15,6 @@ from src.config.params import flatten, parse
 from src.config.tune import Categorical, FloatRange, IntRange, PerLayer, Range
 from src.config.values import value_at, with_values
 from src.config.whole import Params, extremes, keys_drawn
-from src.errors import UserError
 
 
 class Space:
@@ -52,11 +51,13 @@ class Space:
         """What all trials have in common: the ranges, and the values that do not vary."""
         constant = with_values(self._tree, dict.fromkeys(self._ranges, "varies"))
         sections = {name: constant[name] for name in ("seed", "model", "train")}
-        return flatten({**sections, "tune": {"space": self._tree["tune"]["space"]}})
+        data = {key: constant["data"][key] for key in ("source", "val_fraction")}
+        ranges = {"space": self._tree["tune"]["space"]}
+        return flatten({**sections, "data": data, "tune": ranges})
 
     def grid(self) -> list[dict[str, Any]]:
-        """Every combination of values; UserError if a range has no end of them."""
-        points = [_points(key, values) for key, values in self._ranges.items()]
+        """Every combination of values, of which there are none of float ranges."""
+        points = [_points(values) for values in self._ranges.values()]
         return [dict(zip(self._ranges, point, strict=True)) for point in product(*points)]
 
 
@@ -78,14 +79,8 @@ def _holds(values: Range, value: Any) -> bool:
             return value in values.choices
 
 
-def _points(key: str, values: Range) -> tuple[Any, ...]:
-    match values:
-        case IntRange():
-            return tuple(range(values.low, values.high + 1))
-        case FloatRange():
-            raise UserError(
-                f"tune.space: {key} is a float range, which has no grid; list its values as "
-                "categorical, or choose another tune.sampler"
-            )
-        case Categorical() | PerLayer():
-            return values.choices
+def _points(values: Range) -> tuple[Any, ...]:
+    if isinstance(values, IntRange):
+        return tuple(range(values.low, values.high + 1))
+    assert isinstance(values, Categorical | PerLayer)
+    return values.choices

@@ -12,7 +12,7 @@ from typing import Any
 
 import optuna
 from filelock import BaseFileLock, FileLock
-from optuna.exceptions import DuplicatedStudyError
+from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock  # it has no public name
@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from src.errors import UserError
 
 Identity = Mapping[str, Mapping[str, Any]]  # parts such as "params", each by key
-PATIENCE = 60  # seconds that a database may be busy with other processes
+PATIENCE = 60  # seconds that a database may be busy, or a server out of reach
 
 
 def open_storage(url: str | None, journal: Path, lock: BaseFileLock) -> BaseStorage:
@@ -31,15 +31,18 @@ def open_storage(url: str | None, journal: Path, lock: BaseFileLock) -> BaseStor
     for one that cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    with lock, _told_in_one_line(url or str(journal)):
-        if url is None:
+    if url is None:
+        with lock:
             return _open_journal(journal)
-        try:
+    try:
+        with lock:
             return _open_database(url)
-        except (IntegrityError, ProgrammingError):
-            # A machine that does not share the lock has made the tables at the same moment.
-            time.sleep(2)
-            return _open_database(url)
+    except (IntegrityError, ProgrammingError):
+        # A machine that does not share the lock has made the tables at the same moment.
+        time.sleep(2)
+        return _open_database(url)
+    except Exception as error:  # a damaged database raises whatever its driver does
+        raise _in_one_line(error, url) from None
 
 
 def begin_study(
@@ -55,13 +58,13 @@ def begin_study(
             study = optuna.create_study(storage=storage, study_name=name, direction="minimize")
         except DuplicatedStudyError:
             study = optuna.load_study(storage=storage, study_name=name)
-        else:
-            study.set_user_attr("id", uuid.uuid4().hex)
+            _await_begun(study)
+        if "begun" not in study.user_attrs and not study.get_trials(deepcopy=False):
             first = identity["params"]["seed"] if seed is None else seed
-            study.set_user_attr("seed", first)
-            study.set_user_attr("identity", identity)
+            begun = {"id": uuid.uuid4().hex, "seed": first, "identity": identity}
+            study.set_user_attr("begun", begun)  # as one: it cannot be half done
     check_unchanged(study, identity)
-    first = study.user_attrs["seed"]
+    first = study.user_attrs["begun"]["seed"]
     if seed not in (None, first):
         raise UserError(
             f"--seed: study {name} draws with {first}, not {seed}; leave --seed out, or use "
@@ -86,7 +89,11 @@ def check_unchanged(study: optuna.Study, identity: Identity) -> None:
 
     Only the parts that are given are compared.
     """
-    begun = _remembered(study)
+    if "begun" not in study.user_attrs:
+        raise UserError(
+            f"study {study.study_name}: not one of idxflow's; use another with --study NAME"
+        )
+    begun = study.user_attrs["begun"]["identity"]
     now = json.loads(json.dumps(identity))  # as it was kept
     changed = [
         (key, begun[part].get(key), values.get(key))
@@ -104,37 +111,38 @@ def check_unchanged(study: optuna.Study, identity: Identity) -> None:
         )
 
 
-def _remembered(study: optuna.Study) -> dict[str, dict[str, Any]]:
-    for _ in range(20):  # another machine may be about to tell it
-        if "identity" in study.user_attrs:
-            identity: dict[str, dict[str, Any]] = study.user_attrs["identity"]
-            return identity
+def _await_begun(study: optuna.Study) -> None:
+    """Give another machine, which has just made the study, the time to say with what."""
+    for _ in range(10):
+        if "begun" in study.user_attrs:
+            return
         time.sleep(0.5)
-    raise UserError(f"study {study.study_name}: not one of idxflow's; name another with --study")
 
 
 @contextmanager
-def _told_in_one_line(storage: str) -> Iterator[None]:
-    """Whatever a driver raises about the storage as a UserError that names it."""
+def errors_in_one_line(url: str | None) -> Iterator[None]:
+    """What a database raises while studies in it are worked on, as a UserError that names it."""
     try:
         yield
-    except UserError:
-        raise
-    except Exception as error:
-        cause = error.__cause__ or error
-        first = str(cause).strip().partition("\n")[0]
-        raise UserError(
-            f"--storage {_without_password(storage)}: {type(cause).__name__}: {first}"
-        ) from None
+    except StorageInternalError as error:
+        raise _in_one_line(error, url or "") from None
+
+
+def _in_one_line(error: Exception, url: str) -> UserError:
+    cause = error.__cause__ or error
+    first = str(cause).strip().partition("\n")[0]
+    return UserError(f"--storage {_without_password(url)}: {type(cause).__name__}: {first}")
 
 
 def _without_password(url: str) -> str:
-    return re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", url)
+    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
 
 
 def _open_database(url: str) -> RDBStorage:
-    options = {"connect_args": {"timeout": PATIENCE}} if url.startswith("sqlite") else {}
-    return RDBStorage(url, engine_kwargs=options)
+    patience = {"sqlite": {"timeout": PATIENCE}, "postgresql": {"connect_timeout": PATIENCE}}
+    connecting = patience.get(re.split(r"\W", url)[0], {})
+    # Pre-ping: a connection that the server has closed meanwhile is opened anew.
+    return RDBStorage(url, engine_kwargs={"connect_args": connecting, "pool_pre_ping": True})
 
 
 def _open_journal(path: Path) -> JournalStorage:
@@ -144,7 +152,12 @@ def _open_journal(path: Path) -> JournalStorage:
         _check_lines(path)
     finally:
         lock.release()
-    return JournalStorage(JournalFileBackend(str(path), lock))
+    try:
+        return JournalStorage(JournalFileBackend(str(path), lock))
+    except Exception as error:  # lines that are well formed, and mean nothing
+        raise UserError(
+            f"{path}: damaged ({type(error).__name__}: {error}); move it away to begin anew"
+        ) from None
 
 
 class _KernelLock(BaseJournalFileLock):

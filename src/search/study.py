@@ -24,6 +24,7 @@ TAKEN = (*FINISHED, TrialState.RUNNING)
 BEAT = 20.0  # seconds between two signs of life of a trial
 SILENCE = 180.0  # seconds without one, after which a trial of another machine is given up
 TRIES = 5  # times that the same values may cost their worker
+FAILURES = 10  # so many may always fail, and as many as are wanted
 SURPLUS = "not needed: enough trials were under way"
 
 
@@ -59,6 +60,7 @@ class Study:
         self._storage, self._config, self._lock = storage, config, lock
         self.optuna.pruner = build_pruner(config, space.most_epochs())
         self._me = this_process()
+        self._seed: int = study.user_attrs["begun"]["seed"]
         self._running: dict[int, Trial] = {}
         self._last_beat = time.monotonic()
         self._heard: dict[int, tuple[object, float]] = {}  # others' last beat, and when it came
@@ -70,7 +72,7 @@ class Study:
     @property
     def id(self) -> str:
         """What tells it from a study of the same name that was deleted before."""
-        return str(self.optuna.user_attrs["id"])
+        return str(self.optuna.user_attrs["begun"]["id"])
 
     @property
     def running(self) -> list[int]:
@@ -93,7 +95,7 @@ class Study:
     def claim(self, wanted: int) -> int | None:
         """A new trial for this process to run, by its number; None while `wanted` are taken.
 
-        Raises UserError if as many as wanted have failed, or a grid has no points left.
+        Raises UserError if too many have failed.
         """
         with self._lock:
             self._give_up_lost()
@@ -107,15 +109,27 @@ class Study:
                     return None
                 # Born with its process: one that is killed right after leaves no riddle.
                 self.optuna.enqueue_trial(fixed, user_attrs={"owner": self._me})
-            trial = self._ask(trials)
-            # Only a machine that does not share the lock can have come in between. Of trials that
-            # are begun at once, those with the lowest numbers stay.
-            before = [other for other in self.trials() if other.number < trial.number]
-            if _count(before, *TAKEN, TrialState.WAITING) >= wanted:
-                self._fail(trial.number, SURPLUS)
+            try:
+                trial = self._ask()
+            except UpdateFinishedTrialError:
+                return None  # another machine took it for lost before it had its owner
+            if trial is None or self._is_surplus(trial, wanted):
                 return None
             self._running[trial.number] = trial
             return trial.number
+
+    def is_done(self, wanted: int) -> bool:
+        """Whether `wanted` trials are finished, or all points of a grid are tried."""
+        trials = self.trials()
+        if _count(trials, *FINISHED) >= wanted:
+            return True
+        open_ones = _count(trials, TrialState.RUNNING, TrialState.WAITING)
+        return bool(trials) and not open_ones and self._fixed(trials) is None
+
+    def give_up_lost(self) -> None:
+        """Fail the trials whose process is gone; their values wait to be run again."""
+        with self._lock:
+            self._give_up_lost()
 
     def values(self, number: int) -> dict[str, Any]:
         """What the running trial `number` tries, by dotted name."""
@@ -169,30 +183,43 @@ class Study:
         """Keep a value that JSON can express with the study."""
         self.optuna.set_user_attr(key, value)
 
-    def _ask(self, trials: Sequence[FrozenTrial]) -> Trial:
-        waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
-        draw = len(trials) - len(waiting) - sum("retry_of" in t.user_attrs for t in trials)
-        seed = self.optuna.user_attrs["seed"]
-        self.optuna.sampler = build_sampler(self._config, seed, draw)
+    def _ask(self) -> Trial | None:
+        """The first waiting trial with its values drawn, unless another machine has taken it."""
+        trials = self.trials()
+        first = next((trial for trial in trials if trial.state == TrialState.WAITING), None)
+        if first is None:
+            return None
+        # Its number decides the draw: no two machines draw alike, nor does a study draw anew what
+        # it runs again.
+        draw = first.number - sum("retry_of" in t.user_attrs for t in trials[: first.number])
+        self.optuna.sampler = build_sampler(self._config, self._seed, draw)
         trial = self.optuna.ask(self.space.distributions)
         trial.set_user_attr("owner", self._me)
+        if trial.number != first.number and "retry_of" not in trial.user_attrs:
+            self._fail(trial.number, SURPLUS)
+            return None
         return trial
 
+    def _is_surplus(self, trial: Trial, wanted: int) -> bool:
+        """Whether there are enough without it, in which case it is failed.
+
+        Only a machine that does not share the lock can have begun others meanwhile. Of trials that
+        are begun at once, those with the lowest numbers stay.
+        """
+        before = [other for other in self.trials() if other.number < trial.number]
+        surplus = _count(before, *TAKEN, TrialState.WAITING) >= wanted
+        if surplus:
+            self._fail(trial.number, SURPLUS)
+        return surplus
+
     def _fixed(self, trials: Sequence[FrozenTrial]) -> dict[str, Any] | None:
-        """The values of the next trial that are not for the sampler to draw; None: wait."""
+        """The values of the next trial that no sampler draws; None if a grid has no more points."""
         if self._config.sampler != "grid":
             return {} if trials else self.space.present() or {}
         points = self.space.grid()
-        random.Random(self.optuna.user_attrs["seed"]).shuffle(points)  # noqa: S311
-        tried = [trial.params for trial in trials]
-        left = (point for point in points if point not in tried)
-        point = next(left, None)
-        if point is None and not _count(trials, TrialState.RUNNING):
-            raise UserError(
-                f"tune.space: all {len(points)} points of the grid are tried, and "
-                f"{_count(trials, *FINISHED)} trials are finished; ask for no more --trials"
-            )
-        return point
+        random.Random(self._seed).shuffle(points)  # noqa: S311
+        tried = [_values(trial) for trial in trials]
+        return next((point for point in points if point not in tried), None)
 
     def _end(
         self, number: int, state: TrialState, value: float | None = None, reason: str = ""
@@ -222,7 +249,7 @@ class Study:
             return  # another machine was faster
         if again:
             about = {"owner": self._me, "retry_of": trial.number, "tries": tries}
-            self.optuna.enqueue_trial(trial.params, user_attrs=about)
+            self.optuna.enqueue_trial(_values(trial), user_attrs=about)
 
     def _give_up_lost(self) -> None:
         for trial in self.trials():
@@ -230,19 +257,24 @@ class Study:
                 self._retry(trial, "its process was killed", blame=False)
 
     def _is_lost(self, trial: FrozenTrial) -> bool:
-        # Without a common lock, another machine's claim may take the trial that was born with its
-        # process; the one made in its stead gets its owner a moment later.
+        if trial.number in self._running:
+            return False
         owner = trial.user_attrs.get("owner", {})
-        if owner == self._me:
-            return trial.number not in self._running
-        if is_local(owner):
+        if is_local(owner) and owner != self._me:
             return not is_alive(owner)
+        # Of another machine. So are, without a common lock, trials without an owner, or still with
+        # this process as theirs: another machine has taken them, and is about to say so.
         beat = trial.user_attrs.get("beat")
         last, since = self._heard.setdefault(trial.number, (beat, time.monotonic()))
         if beat != last:
             self._heard[trial.number] = (beat, time.monotonic())
             return False
         return time.monotonic() - since > SILENCE
+
+
+def _values(trial: FrozenTrial) -> dict[str, Any]:
+    """What a trial tries: all of it, even if it was stopped before all was drawn."""
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 
 def _count(trials: Sequence[FrozenTrial], *states: TrialState) -> int:
@@ -263,8 +295,9 @@ def _failures(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 def _check_failures(trials: Sequence[FrozenTrial], wanted: int) -> None:
     failures = _failures(trials)
-    if len(failures) >= wanted:
+    if len(failures) >= max(wanted, FAILURES):
         reason = failures[-1].user_attrs.get("reason")
         raise UserError(
-            f"{len(failures)} trials failed, as many as were wanted; the last: {reason}"
+            f"{len(failures)} trials failed, the last because {reason}; narrow tune.space in a new "
+            "study (--study NAME), or ask for more --trials to go on"
         )

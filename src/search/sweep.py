@@ -39,7 +39,7 @@ def sweep(
             while pool.free and time.monotonic() < deadline and course.begin(wanted):
                 pass
             late = time.monotonic() >= deadline
-            if not pool.busy and (late or study.tally().finished >= wanted):
+            if not pool.busy and (late or study.is_done(wanted)):
                 return
             # Without workers of its own, this process waits for others to end the last trials.
             for number, message in pool.messages(TICK):
@@ -55,6 +55,7 @@ class _Course:
 
     def __init__(self, study: Study, pool: Pool, witnesses: Sequence[Witness]) -> None:
         self._study, self._pool, self._witnesses = study, pool, witnesses
+        self._epochs: dict[int, int] = {}
 
     def begin(self, wanted: int) -> bool:
         """Begin a trial, if one more is wanted."""
@@ -70,6 +71,7 @@ class _Course:
             self._tell_end(number, "pruned", None, str(impossible))
             return True
         self._tell_start(number, drawn, params.model_dump(include={"seed", "model", "train"}))
+        self._epochs[number] = params.train.epochs
         self._pool.submit(number, Job(params.model, params.train, params.seed))
         return True
 
@@ -79,7 +81,9 @@ class _Course:
             case Epoch():
                 for witness in self._witnesses:
                     witness.on_epoch(number, message)
-                self._pool.answer(number, self._study.report(number, message))
+                # After the last epoch there is nothing to save by pruning.
+                last = message.epoch == self._epochs[number]
+                self._pool.answer(number, self._study.report(number, message) or last)
             case Finished(kept):
                 ours = self._study.complete(number, kept.val_loss)
                 self._conclude(number, ours, "complete", kept.val_loss)

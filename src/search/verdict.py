@@ -1,6 +1,6 @@
 """In words: how far a study is, and whether its winner is one."""
 
-import numpy as np
+import textwrap
 
 from src.search.confirm import Confirmation, Confirmed
 from src.search.study import Study
@@ -18,23 +18,27 @@ def in_words(study: Study, confirmation: Confirmation, wanted: int) -> str:
         f"complete, {tally.pruned} pruned), {tally.failed} failed; best val loss {best}"
     ]
     winner, present = confirmation.winner, confirmation.present
-    if tally.finished < wanted:
+    if not study.is_done(wanted):
         lines.append("The same command goes on.")
-    elif winner:
+    elif confirmation.missing:
+        lines.append("The winner is not confirmed yet: the same command goes on.")
+    elif winner is None:
+        lines.append("No candidate gave a model with every seed, so there is no winner.")
+    else:
         lines += [*_comparison(confirmation), _optimism(winner)]
         if present:
             lines.append(_verdict(winner, present))
-    return "\n".join(lines)
+    return "\n".join(textwrap.fill(line, 100) if len(line) > 100 else line for line in lines)
 
 
 def _comparison(confirmation: Confirmation) -> list[str]:
-    lines = [f"{'':>12}  val loss over seeds  accuracy  in the sweep"]
+    lines = [f"{'':>12}  val loss, mean and sd  accuracy  in the sweep"]
     present = [confirmation.present] if confirmation.present else []
     for one in [*confirmation.trials, *present]:
         swept = "" if one.candidate.swept is None else f"{one.candidate.swept:.4f}"
         lines.append(
-            f"{one.candidate.name:>12}   {one.mean:.4f} +- {one.deviation:.4f}"
-            f"  {100 * np.mean(one.accuracies):6.2f} %  {swept:>12}"
+            f"{one.candidate.name:>12}     {one.mean:.4f} +- {one.deviation:.4f}"
+            f"  {100 * one.accuracy:6.2f} %  {swept:>12}"
         )
     return lines
 
@@ -60,10 +64,12 @@ def _verdict(best: Confirmed, present: Confirmed) -> str:
     better = int((best.times_right > present.times_right).sum())
     worse = int((best.times_right < present.times_right).sum())
     chance = mcnemar(best.times_right, present.times_right)
-    verdict = "more than chance" if chance < SIGNIFICANT else "no more than chance"
+    verdict = "no more than chance"
+    if chance < SIGNIFICANT:
+        verdict = f"{'better' if better > worse else 'worse'} by more than chance"
     return (
         f"Against params.yaml: its mean loss is {abs(gain):.4f} "
         f"{'lower' if gain > 0 else 'higher'}, lower with {lower} of {len(best.losses)} seeds. Of "
         f"the validation images it reads {better} right more often and {worse} less often: in "
-        f"accuracy that is {verdict} (McNemar p = {chance:.2g})."
+        f"accuracy that is {verdict} (McNemar's p of these trainings {chance:.2g})."
     )

@@ -35,8 +35,8 @@ def serve(descriptor: int, index: int) -> None:
             # Only what trains and validates: for a sweep there are no test images.
             train_set = load_images(paths.SOURCE_TENSORS / paths.TRAIN).to(device)
             val_set = load_images(paths.SOURCE_TENSORS / paths.VAL).to(device)
-        except UserError as error:
-            connection.send(Refused(str(error)))
+        except Exception as error:  # without data or a device no job would fare better
+            connection.send(Refused(_in_one_line(error)))
             return
         while True:
             connection.send(_run(connection.recv(), train_set, val_set, connection))
@@ -76,11 +76,15 @@ def _run(
         return Stopped(*stop.args)
     except GONE:
         raise
-    except UserError as error:
-        return Failed(str(error))
     except Exception as error:  # a trial may fail in any way: the sweep goes on
-        first = str(error).strip().partition("\n")[0]
-        return Failed(f"{type(error).__name__}: {first}")
+        return Failed(_in_one_line(error))
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, UserError):
+        return str(error)
+    first = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {first}"
 
 
 def _correct(trained: Trained, val_set: ImageSet) -> bytes:

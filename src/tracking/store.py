@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from src import paths
 from src.errors import UserError
-from src.processes import is_alive
+from src.processes import is_alive, is_local, is_of_earlier_boot
 
 if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
     from mlflow import MlflowClient
@@ -102,5 +102,6 @@ def _close_abandoned(client: "MlflowClient") -> None:
         f"attributes.status = 'RUNNING' and tags.host = '{platform.node()}'",
     )
     for run in running:
-        if not is_alive(run.data.tags):
+        tags = run.data.tags
+        if is_of_earlier_boot(tags) or (is_local(tags) and not is_alive(tags)):
             client.set_terminated(run.info.run_id, "KILLED")

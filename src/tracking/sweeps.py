@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 STUDY, TRIAL, STATE = "optuna.study_id", "optuna.trial", "optuna.state"
 PARENT = "mlflow.parentRunId"
+# Of a trial: number, state, validation loss, reason, the values drawn.
+Outcome = tuple[int, str, float | None, str, Mapping[str, Any]]
 ENDED = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 
 
@@ -43,27 +45,23 @@ class TrackedSweep:
 
     def on_end(self, trial: int, state: str, value: float | None, reason: str) -> None:
         """`trial` is complete, pruned or failed; value: its validation loss, where complete."""
-        self._end(self._open.pop(trial), state, value, reason)
+        if trial in self._open:
+            self._end(self._open.pop(trial), state, value, reason)
 
-    def mirror(self, outcomes: Iterable[tuple[int, str, float | None, str]]) -> None:
-        """Make the runs of ended trials (number, state, value, reason) agree with the study.
+    def mirror(self, outcomes: Iterable[Outcome]) -> None:
+        """Make the runs of ended trials agree with the study.
 
         A process killed between the study and MLflow leaves a run without its end, or none.
         """
         runs = {int(entry.data.tags[TRIAL]): entry for entry in self._children()}
-        for trial, state, value, reason in outcomes:
+        for trial, state, value, reason, drawn in outcomes:
             entry = runs.get(trial)
             if entry is None:
-                self._end(self._start(trial), state, value, reason)
-            elif entry.data.tags.get(STATE) != state:
+                run = self._start(trial)
+                run.params(drawn)
+                self._end(run, state, value, reason)
+            elif (entry.data.tags.get(STATE), entry.info.status) != (state, ENDED[state]):
                 self._end(Run(self._client, entry.info.run_id), state, value, reason)
-
-    def confirmed(self, trial: int, losses: Iterable[float]) -> None:
-        """The validation losses of `trial` trained again, with one seed after the other."""
-        for entry in self._children(f" and tags.`{TRIAL}` = '{trial}'"):
-            run = Run(self._client, entry.info.run_id)
-            for step, loss in enumerate(losses):
-                run.metrics({"confirmed_val_loss": loss}, step)
 
     def conclude(self, metrics: Mapping[str, float], files: Iterable[Path]) -> None:
         """What the study came to, so far."""
@@ -81,12 +79,12 @@ class TrackedSweep:
         run.tags({STATE: state, **({"reason": reason} if reason else {})})
         run.end(ENDED[state])
 
-    def _children(self, condition: str = "") -> Iterator["Entry"]:
+    def _children(self) -> Iterator["Entry"]:
         token = None
         while True:
             found = self._client.search_runs(
                 [self._experiment],
-                f"tags.`{PARENT}` = '{self._parent.run_id}'{condition}",
+                f"tags.`{PARENT}` = '{self._parent.run_id}'",
                 page_token=token,
             )
             yield from found
@@ -124,4 +122,6 @@ def _parent(
     for surplus in others:
         client.delete_run(surplus.info.run_id)
     client.update_run(first.info.run_id, status="RUNNING")
+    if "error" in first.data.tags:  # of a call that was interrupted
+        client.delete_tag(first.info.run_id, "error")
     return Run(client, first.info.run_id)

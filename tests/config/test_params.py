@@ -196,6 +196,10 @@ RATE = {"type": "float", "low": 0.001, "high": 0.1, "log": True}
             r"model\.activation\.choices: should differ from each other",
         ),
         (
+            {"finetune.epochs": RATE},
+            r"finetune\.epochs: should name a value of model or train",
+        ),
+        (
             {
                 "model.kernel_sizes": {"type": "per_layer", "choices": [3]},
                 "model.kernel_sizes.1": {"type": "categorical", "choices": [5]},
@@ -213,3 +217,32 @@ def test_a_space_that_cannot_be_is_refused(space: dict[str, Any], message: str) 
 def test_a_space_may_hold_what_is_impossible_in_some_combinations_only() -> None:
     choices = {"type": "per_layer", "choices": [3, 4, 27]}
     assert shrunk(tune__space={"model.kernel_sizes": choices})
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"train.clip_norm": RATE}, r"tune\.space\.train\.clip_norm: should be categorical where"),
+        (
+            {"train.epochs": {"type": "int", "low": 1, "high": 20_000, "log": True}},
+            r"tune\.space: should have at most 10000 points .* not 20000",
+        ),
+    ],
+)
+def test_a_grid_must_have_an_end(space: dict[str, Any], message: str) -> None:
+    assert shrunk(tune__space=space)
+    with pytest.raises(UserError, match=message):
+        shrunk(tune__space=space, tune__sampler="grid")
+
+
+@pytest.mark.parametrize("key", [5, None, True])
+def test_a_key_that_is_no_text_is_told_in_one_line(key: object) -> None:
+    with pytest.raises(UserError, match=r"tune\.space.*string"):
+        shrunk(tune__space={key: RATE})
+
+
+def test_an_empty_list_has_nothing_to_vary() -> None:
+    widths = {"model.hidden": {"type": "per_layer", "choices": [8, 16]}}
+    assert shrunk(tune__space=widths)
+    with pytest.raises(UserError, match=r"tune\.space\.model\.hidden: has no entries here"):
+        shrunk(tune__space=widths, model__hidden=[])

@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 from src.config.params import load, parse, read
 from src.config.values import rewrite, value_at, with_values
 from src.config.whole import Params
+from src.errors import UserError
 from tests.conftest import PARAMS, ROOT
 
 TREE = {"model": {"kernel_sizes": [3, 5], "dropout": 0.3}, "seed": 0}
@@ -46,10 +47,16 @@ def test_rewriting_changes_the_values_and_not_one_other_character() -> None:
 
 
 def test_every_form_of_value_can_be_written() -> None:
-    text = "a: 1 # one\nb: [x, 'y z']\nc: ~\nd: true\ne: |\n  long\nf: 0.5\n"
-    values = {"a": 2.5e-7, "b.1": "relu", "c": 3, "d": False, "f": None}
-    written = rewrite(text, values)
-    assert written == "a: 2.5e-07 # one\nb: [x, relu]\nc: 3\nd: false\ne: |\n  long\nf: null\n"
+    text = "a: 1 # one\nb: [x, 'y z']\nc: ~\nd: true\ne: |\n  long\nf: 0.5\ng:   # empty\n"
+    values = {"a": 2.5e-7, "b.1": "relu", "c": 3, "d": False, "f": None, "g": 0.5}
+    assert rewrite(text, values) == (
+        "a: 2.5e-07 # one\nb: [x, relu]\nc: 3\nd: false\ne: |\n  long\nf: null\ng: 0.5   # empty\n"
+    )
+
+
+def test_a_value_that_others_refer_to_is_left_alone() -> None:
+    with pytest.raises(UserError, match="a: should have no anchor"):
+        rewrite("a: &rate 0.1\nb: *rate\n", {"a": 0.2})
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

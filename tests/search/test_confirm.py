@@ -51,7 +51,9 @@ OTHERS: dict[str, Any] = {
 def made_up(name: str, losses: list[float], right: list[int], **about: Any) -> Confirmed:
     params = shrunk(train__batch_size=about.pop("batch_size", 32))
     candidate = Candidate(name, params, **about)
-    return Confirmed(candidate, losses, [0.9] * len(losses), np.array(right))
+    # With the own seed everything is perfect, which must not count.
+    rows = [[True] * len(right), *([n > row for n in right] for row in range(len(losses)))]
+    return Confirmed(candidate, [0.0, *losses], [1.0, *([0.9] * len(losses))], np.array(rows))
 
 
 def test_the_best_different_complete_trials_and_the_file_are_candidates(swept: Study) -> None:
@@ -64,7 +66,7 @@ def test_the_best_different_complete_trials_and_the_file_are_candidates(swept: S
 
 def test_a_candidate_is_trained_with_the_file_s_seed_and_those_after_it() -> None:
     candidate = Candidate("params.yaml", shrunk(seed=2**32 - 1, tune__confirm__seeds=3))
-    assert [job.seed for job in candidate.jobs().values()] == [2**32 - 1, 0, 1]
+    assert [job.seed for job in candidate.jobs().values()] == [2**32 - 1, 0, 1, 2]
 
 
 @pytest.mark.parametrize("key", ["train__epochs", "model__hidden", "runtime__threads", "seed"])
@@ -81,7 +83,7 @@ def test_confirming_trains_each_candidate_once_per_seed(
     found = candidates(swept, PRESENT)
     confirm(swept, pool, found)
     told = capsys.readouterr().out.splitlines()
-    assert len(told) == 3 * 2
+    assert len(told) == 3 * (1 + 2)
     assert told[0].startswith("confirm trial 3, seed 0: val loss ")
     confirmation = recall(swept, found)
     assert [one.candidate.name for one in confirmation.trials] == ["trial 3", "trial 1"]
@@ -89,7 +91,8 @@ def test_confirming_trains_each_candidate_once_per_seed(
     assert confirmation.winner == min(confirmation.trials, key=lambda one: one.mean)
     for one in confirmation.trials:
         assert len(set(one.losses)) == 2
-        assert one.times_right[:100].sum() == round(100 * sum(one.accuracies))
+        assert one.all_losses[0] not in one.losses
+        assert one.times_right[:100].sum() == round(100 * 2 * one.accuracy)
     confirm(swept, pool, found)
     assert capsys.readouterr().out == ""
 
@@ -136,13 +139,13 @@ def test_a_worker_that_is_killed_while_confirming_is_replaced(
 def test_the_winner_has_the_best_mean_and_not_the_best_single_figure(swept: Study) -> None:
     first = made_up("trial 3", [0.1, 0.6], [2, 2], trial=3, swept=0.1)
     second = made_up("trial 1", [0.3, 0.3], [2, 2], trial=1, swept=0.3)
-    assert Confirmation([first, second], None).winner == second
+    assert Confirmation([first, second], None, 0).winner == second
 
 
 def test_an_unconfirmed_study_gives_its_best_trial_with_a_warning(swept: Study) -> None:
     chosen, why = choose(swept, PRESENT)
     assert chosen.name == "trial 3"
-    assert "with one seed. Not confirmed: python -m src.tune --study study" in why
+    assert "with one seed. It is not confirmed: python -m src.tune --study study" in why
 
 
 def test_a_study_without_complete_trials_has_no_winner(begin: BeginStudy, pool: Pool) -> None:
@@ -154,7 +157,7 @@ def test_a_study_without_complete_trials_has_no_winner(begin: BeginStudy, pool: 
 
 
 def words(study: Study, best: Confirmed, present: Confirmed | None) -> str:
-    told = in_words(study, Confirmation([best], present), wanted=1)
+    told = in_words(study, Confirmation([best], present, 0), wanted=5)
     return " ".join(told.split())
 
 
@@ -170,12 +173,27 @@ def test_the_verdict_calls_more_than_chance_only_what_is(swept: Study) -> None:
     best = made_up("trial 3", [0.2, 0.3], [2] * 40, trial=3, swept=0.2, batch_size=16)
     told = words(swept, best, present)
     assert "mean loss is 0.1500 lower, lower with 2 of 2 seeds" in told
-    assert "reads 10 right more often and 0 less often: in accuracy that is more than" in told
-    assert "(McNemar p = 0.002" in told
+    assert "reads 10 right more often and 0 less often: in accuracy that is better by" in told
+    assert "more than chance (McNemar's p of these trainings 0.002" in told
     best = made_up("trial 3", [0.2, 0.6], [2] * 34 + [0] * 6, trial=3, swept=0.2, batch_size=16)
     told = words(swept, best, present)
     assert "lower with 1 of 2 seeds" in told
     assert "0 less often: in accuracy that is no more than chance" in told
+
+
+def test_a_winner_that_is_worse_than_the_file_is_called_so(swept: Study) -> None:
+    present = made_up("params.yaml", [0.1, 0.1], [2] * 40)
+    best = made_up("trial 3", [0.2, 0.3], [2] * 20 + [0] * 20, trial=3, swept=0.2, batch_size=16)
+    told = words(swept, best, present)
+    assert "mean loss is 0.1500 higher, lower with 0 of 2 seeds" in told
+    assert "worse by more than chance" in told
+
+
+def test_an_incomplete_confirmation_names_no_winner(swept: Study) -> None:
+    best = made_up("trial 3", [0.2, 0.3], [2] * 40, trial=3, swept=0.2)
+    confirmation = Confirmation([best], None, missing=1)
+    assert confirmation.winner is None
+    assert in_words(swept, confirmation, wanted=5).endswith("the same command goes on.")
 
 
 def test_a_winner_that_is_the_file_as_it_stands_is_called_so(swept: Study) -> None:
@@ -185,6 +203,6 @@ def test_a_winner_that_is_the_file_as_it_stands_is_called_so(swept: Study) -> No
 
 
 def test_a_study_that_is_not_done_says_that_it_goes_on(swept: Study) -> None:
-    told = in_words(swept, Confirmation([], None), wanted=50)
+    told = in_words(swept, Confirmation([], None, 0), wanted=50)
     assert "6 of 50 trials finished (5 complete, 1 pruned), 0 failed; best val loss 0.2000" in told
     assert told.endswith("The same command goes on.")

@@ -105,3 +105,5 @@ def test_on_several_machines_the_total_is_exact(tmp_path: Path, postgres: str) -
     others = {trial.user_attrs["reason"] for trial in found if trial.state == TrialState.FAIL}
     assert others <= {SURPLUS}
     assert {trial.state for trial in found} <= {TrialState.COMPLETE, TrialState.FAIL}
+    drawn = {str(trial.params) for trial in found if trial.state == TrialState.COMPLETE}
+    assert len(drawn) == WANTED

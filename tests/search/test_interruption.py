@@ -41,7 +41,14 @@ def test_a_signal_does_what_it_did_before() -> None:
 
 
 def test_a_second_signal_does_not_wait() -> None:
-    with Interruption():
+    with Interruption() as interruption:
         raised(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             raised(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interruption.check()
+
+
+def test_a_signal_that_nobody_checked_for_is_raised_at_the_end() -> None:
+    with pytest.raises(KeyboardInterrupt), Interruption():
+        raised(signal.SIGINT)

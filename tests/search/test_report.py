@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import optuna
 import pandas as pd
 import pytest
 from PIL import Image
@@ -10,7 +9,7 @@ from src.search.report import importances, metrics, outcomes, table, write_repor
 from src.search.study import Study
 from tests.search.conftest import BeginStudy
 
-NOTHING = Confirmation([], None)
+NOTHING = Confirmation([], None, 0)
 
 
 @pytest.fixture
@@ -81,8 +80,9 @@ def test_the_pictures_show_something(study: Study, tmp_path: Path) -> None:
 def test_ended_trials_are_told_with_their_outcome(study: Study) -> None:
     told = outcomes(study)
     assert [number for number, *_ in told] == list(range(14))
-    assert told[0] == (0, "complete", study.trials()[0].value, "")
-    assert told[13] == (13, "failed", None, "a reason, with a comma")
+    first, failed = study.trials()[0], study.trials()[13]
+    assert told[0] == (0, "complete", first.value, "", first.params)
+    assert told[13] == (13, "failed", None, "a reason, with a comma", failed.params)
 
 
 def test_the_numbers_of_a_study_are_those_of_its_trials(study: Study) -> None:
@@ -92,4 +92,3 @@ def test_the_numbers_of_a_study_are_those_of_its_trials(study: Study) -> None:
     assert found["best_val_loss"] == best
     assert study.trials()[int(found["best_trial"])].value == best
     assert table(study)["seconds"].min() >= 0
-    assert isinstance(study.optuna, optuna.Study)

@@ -93,11 +93,6 @@ def test_a_grid_is_every_combination() -> None:
     assert {"model.kernel_sizes.0": 5, "model.kernel_sizes.1": 3, "train.epochs": 2} in points
 
 
-def test_a_float_range_has_no_grid() -> None:
-    with pytest.raises(UserError, match=r"train\.optimizer\.learning_rate is a float range"):
-        space({"train.optimizer.learning_rate": RATE}).grid()
-
-
 def test_the_most_epochs_are_those_of_the_range_or_of_the_file() -> None:
     assert space({"model.kernel_sizes": KERNELS}).most_epochs() == 2
     epochs = {"type": "categorical", "choices": [4, 9, 3]}

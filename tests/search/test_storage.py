@@ -147,8 +147,8 @@ def test_a_study_is_found_again_with_its_seed(tmp_path: Path) -> None:
     first = begun(tmp_path, seed=3)
     again = begun(tmp_path)
     assert first.user_attrs == again.user_attrs
-    assert again.user_attrs["seed"] == 3
-    assert begun(tmp_path, seed=3).user_attrs["id"] == first.user_attrs["id"]
+    assert again.user_attrs["begun"]["seed"] == 3
+    assert begun(tmp_path, seed=3).user_attrs == first.user_attrs
 
 
 @pytest.mark.parametrize(
@@ -187,6 +187,15 @@ def test_a_study_of_something_else_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    optuna.create_study(storage=opened(tmp_path), study_name="study")
+    study = optuna.create_study(storage=opened(tmp_path), study_name="study")
+    study.add_trial(optuna.create_trial(value=1.0))
     with pytest.raises(UserError, match="not one of idxflow's"):
         begun(tmp_path)
+
+
+def test_a_study_whose_first_process_was_killed_at_its_birth_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    optuna.create_study(storage=opened(tmp_path), study_name="study")
+    assert begun(tmp_path, seed=3).user_attrs["begun"]["seed"] == 3

@@ -99,8 +99,13 @@ def test_runs_are_made_to_agree_with_the_study(project: Path) -> None:
         sweep.on_start(1, {}, {})
         sweep.on_end(1, "complete", 0.2, "")
     with track_sweep("study", "id1", PARAMS, {}) as sweep:
-        failed = (0, "failed", None, "its process was killed")
-        sweep.mirror([failed, (1, "complete", 0.2, ""), (2, "complete", 0.3, "")])
+        sweep.mirror(
+            [
+                (0, "failed", None, "its process was killed", {}),
+                (1, "complete", 0.2, "", {}),
+                (2, "complete", 0.3, "", {"train.batch_size": 16}),
+            ]
+        )
     found = runs(project)
     states = {name: run.data.tags.get("optuna.state") for name, run in found.items()}
     assert states == {
@@ -112,6 +117,7 @@ def test_runs_are_made_to_agree_with_the_study(project: Path) -> None:
     assert found["trial-0"].info.status == "FAILED"
     assert found["trial-0"].data.tags["reason"] == "its process was killed"
     assert found["trial-2"].data.metrics["kept_val_loss"] == 0.3
+    assert found["trial-2"].data.params == {"train.batch_size": "16"}
 
 
 def test_an_interrupted_sweep_closes_the_run_of_its_study(project: Path) -> None:
