@@ -263,3 +263,17 @@ def test_the_hash_covers_command_dependencies_and_parameters(project: Path) -> N
     assert len(set(hashes)) == 4
     (project / "params.yaml").write_text("seed: 1 # the same value\n")
     assert tag() == hashes[-1]
+
+
+def test_what_decides_a_training_is_its_data_and_the_code_that_trains() -> None:
+    deps = {
+        "data/tensors/source/train.safetensors": "1",
+        "src/training/fit.py": "2",
+        "src/models/cnn.py": "3",
+        "src/data/augment.py": "4",
+        "src/runtime.py": "5",
+        "src/tracking/runs.py": "6",
+        "pipeline/train.py": "7",
+    }
+    decisive = lineage.Execution("python first.py", deps, {}).decisive()
+    assert sorted(decisive.values()) == ["1", "2", "3", "4", "5"]
