@@ -154,9 +154,13 @@ def test_a_study_is_not_mixed_with_other_parameters_or_data(project: Clone) -> N
         assert "study sweep: train.epochs has changed from 2 to 3 since it was begun" in printed
         assert len(printed.splitlines()) == 1
     params.write_text(text.replace("val_fraction: 0.1", "val_fraction: 0.2"))
-    printed = project.call(*TUNE, fails=True)
-    assert "study sweep: data/tensors/source/train.safetensors has changed" in printed
+    assert "study sweep: data.val_fraction has changed" in project.call(*TUNE, fails=True)
     params.write_text(text)
+    loop = project.root / "src/training/fit.py"
+    code = loop.read_text()
+    loop.write_text(code + "# another loop\n")
+    assert "study sweep: src/training/fit.py has changed" in project.call(*TUNE, fails=True)
+    loop.write_text(code)
     project.call(*TUNE, "--trials", "1")
 
 
@@ -189,7 +193,7 @@ def wait_for_trial(process: subprocess.Popen[str]) -> None:
 
 def test_chaos_leaves_an_exact_study(project: Clone) -> None:
     """Workers and the command itself are killed with -9, and the same command called again."""
-    killed, printed = sweep_in_chaos(project, trials=8, every=3.0, commands=1)
+    killed, printed = sweep_in_chaos(project, trials=8, every=3.0, commands=1, workers=4)
     assert killed["workers"] >= 2
     assert killed["commands"] == 1
     assert finished(project, STUDY) == 8
