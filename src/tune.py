@@ -50,8 +50,7 @@ def _arguments() -> argparse.Namespace:
         "--seed",
         type=seed,
         metavar="N",
-        help="draws the values of a new study (default: the seed of params.yaml); with --workers 1 "
-        "two studies of the same seed are the same",
+        help="draws the values of a new study (default: the seed of params.yaml)",
     )
     return parser.parse_args()
 
