@@ -2,7 +2,7 @@
 
 from src import paths
 from src.command import run
-from src.config.data import DataConfig
+from src.config.data import DataConfig, raw_folder
 from src.config.params import load
 from src.config.section import Section
 from src.data.sources import obtain
@@ -17,7 +17,7 @@ def main() -> None:
     params = load(Params)
     with track("download", params.model_dump()):
         for dataset in sorted({params.data.source, params.data.target}):
-            obtain(dataset, paths.RAW / dataset, paths.downloads())
+            obtain(dataset, raw_folder(dataset), paths.downloads())
 
 
 if __name__ == "__main__":

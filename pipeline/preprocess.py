@@ -2,11 +2,11 @@
 
 from src import paths
 from src.command import run
-from src.config.data import FACTS, DataConfig
+from src.config.data import DataConfig, classes_of, raw_folder
 from src.config.params import load
 from src.config.section import Section, Seed
-from src.data.report import write_data_report
-from src.data.splits import read_splits
+from src.data.report import duplicates, write_data_report
+from src.data.splits import Splits, read_splits
 from src.data.tensors import save_images
 from src.runtime import generator
 from src.tracking.runs import track
@@ -17,28 +17,34 @@ class Params(Section):
     data: DataConfig
 
 
+def read(params: Params, dataset: str, image_shape: tuple[int, int, int] | None = None) -> Splits:
+    return read_splits(
+        raw_folder(dataset),
+        classes_of(dataset),
+        params.data.val_images,
+        generator(params.seed, "split"),
+        image_shape,
+    )
+
+
 def main() -> None:
     params = load(Params)
     with track("preprocess", params.model_dump()) as tracked:
-        datasets = {"source": params.data.source, "target": params.data.target}
-        roles = {
-            role: read_splits(
-                paths.RAW / dataset,
-                FACTS[dataset].classes,
-                params.data.val_images,
-                generator(params.seed, "split"),
-            )
-            for role, dataset in datasets.items()
-        }
+        source = read(params, params.data.source)
+        # One model reads both: the target's images are brought to the size of the source's.
+        target = read(params, params.data.target, source.train.image_shape)
+        roles = {"source": source, "target": target}
         folders = {"source": paths.SOURCE_TENSORS, "target": paths.TARGET_TENSORS}
+        twins = duplicates(roles)
         for role, splits in roles.items():
             save_images(folders[role] / paths.TRAIN, splits.train)
             save_images(folders[role] / paths.VAL, splits.val)
             save_images(folders[role] / paths.TEST, splits.test)
             counts = {name: len(data) for name, data in splits._asdict().items()}
-            print(f"{role} {datasets[role]}: {counts}")
+            counts["duplicate_test"] = twins.loc[twins["test_set"] == role, "test_index"].nunique()
+            print(f"{role} {getattr(params.data, role)}, images: {counts}")
             tracked.metrics({f"{role}_{name}_images": count for name, count in counts.items()})
-        write_data_report(roles, paths.DATA_REPORT)
+        write_data_report(roles, twins, paths.DATA_REPORT)
         tracked.file(paths.DATA_REPORT)
 
 

@@ -1,8 +1,24 @@
-"""Refuse a bad params.yaml in one line, also when no stage is about to read it."""
+"""Refuse in one line, also when no stage is about to read them, a bad params.yaml and stale data."""
 
 from src.command import run
+from src.config.data import own_folder, raw_folder
 from src.config.params import load
 from src.config.whole import Params
+from src.data.sources import is_as_taken_over
+from src.errors import UserError
+
+
+def main() -> None:
+    data = load(Params).data
+    for dataset in {data.source, data.target}:
+        own, taken = own_folder(dataset), raw_folder(dataset)
+        # DVC does not look outside the repository.
+        if own and own.exists() and taken.exists() and not is_as_taken_over(own, taken):
+            raise UserError(
+                f"{own}: changed since it was taken over; `dvc repro --force --single-item "
+                "download` takes it over again"
+            )
+
 
 if __name__ == "__main__":
-    run(lambda: load(Params))
+    run(main)

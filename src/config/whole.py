@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ValidationError, model_validator
 
-from src.config.data import FACTS, DataConfig, Dataset
+from src.config.data import DataConfig, facts_of
 from src.config.evaluate import EvaluateConfig
 from src.config.finetune import FinetuneConfig
 from src.config.model import ModelConfig
@@ -31,7 +31,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _test_images_are_unseen(self) -> Self:
         source, target = self.data.source, self.data.target
-        if source != target and FACTS[source].origin == FACTS[target].origin:
+        if source != target and facts_of(source).origins & facts_of(target).origins:
             raise ValueError(
                 f"data.target: should be {source} or of another origin: test images of one of "
                 f"{source} and {target} are training images of the other"
@@ -40,14 +40,14 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _model_fits_images(self) -> Self:
-        facts = FACTS[self.data.source]
+        facts = facts_of(self.data.source)
         self.model.map_sizes(facts.height, facts.width)
         return self
 
     @model_validator(mode="after")
     def _splits_hold_every_class(self) -> Self:
         for dataset in (self.data.source, self.data.target):
-            images = FACTS[dataset].train_images // len(FACTS[dataset].classes)
+            images = _images_per_class(dataset)
             if not 0 < self.data.val_images(images) < images:
                 raise ValueError(
                     f"data.val_fraction: should leave each class of {dataset} (about {images} "
@@ -64,10 +64,8 @@ class Params(Section):
         self._check_batch("finetune", self.data.target, few)
         return self
 
-    def _check_batch(
-        self, section: Literal["train", "finetune"], dataset: Dataset, each: int
-    ) -> None:
-        images = each * len(FACTS[dataset].classes)
+    def _check_batch(self, section: Literal["train", "finetune"], dataset: str, each: int) -> None:
+        images = each * len(facts_of(dataset).classes)
         batch_size = getattr(self, section).batch_size
         if batch_size > images:
             raise ValueError(
@@ -75,9 +73,8 @@ class Params(Section):
                 f"images, not {batch_size}"
             )
 
-    def _train_images_per_class(self, dataset: Dataset) -> int:
-        # On average: data sets that are not balanced have a few more of one class than of another.
-        images = FACTS[dataset].train_images // len(FACTS[dataset].classes)
+    def _train_images_per_class(self, dataset: str) -> int:
+        images = _images_per_class(dataset)
         return images - self.data.val_images(images)
 
     @model_validator(mode="after")
@@ -112,6 +109,12 @@ class Params(Section):
                 f"not {points}"
             )
         return self
+
+
+def _images_per_class(dataset: str) -> int:
+    # On average: data sets that are not balanced have a few more of one class than of another.
+    facts = facts_of(dataset)
+    return facts.train_images // len(facts.classes)
 
 
 def _grid_points(values: Range) -> int:

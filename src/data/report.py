@@ -15,16 +15,17 @@ from src.drawing import save_figure
 from src.files import write_csv
 
 COLUMNS = 10  # images in a row of the pictures
+ROWS = 50  # classes at most in the picture of samples
 
 
-def write_data_report(roles: Mapping[str, Splits], folder: Path) -> None:
-    """Tables and pictures of each data set under `folder`/role, and the duplicates of them all."""
+def write_data_report(roles: Mapping[str, Splits], twins: pd.DataFrame, folder: Path) -> None:
+    """Tables and pictures of each data set under `folder`/role, and the duplicates found."""
     for role, splits in roles.items():
         write_csv(class_counts(splits), folder / role / "class_counts.csv")
         write_csv(pixel_statistics(splits), folder / role / "pixels.csv")
         draw_samples(splits.train, folder / role / "samples.png")
         draw_means(splits.train, folder / role / "means.png")
-    write_csv(duplicates(roles), folder / "duplicates.csv")
+    write_csv(twins, folder / "duplicates.csv")
 
 
 def class_counts(splits: Splits) -> pd.DataFrame:
@@ -90,8 +91,9 @@ def _keys(data: ImageSet) -> list[tuple[bytes, str]]:
 
 
 def draw_samples(data: ImageSet, path: Path) -> None:
-    """The first images of each class, a row per class."""
-    count, (channels, height, width) = len(data.classes), data.image_shape
+    """The first images of each class, a row per class, of the first classes."""
+    classes, (channels, height, width) = data.classes[:ROWS], data.image_shape
+    count = len(classes)
     sheet = data.images.new_zeros(channels, count * height, COLUMNS * width)
     for label in range(count):
         for column, image in enumerate(data.images[data.labels == label][:COLUMNS]):
@@ -100,9 +102,13 @@ def draw_samples(data: ImageSet, path: Path) -> None:
     figure = Figure(figsize=(COLUMNS * 0.6, count * 0.6 + 0.4), layout="constrained")
     axes = figure.subplots()
     axes.imshow(_drawable(sheet), cmap="gray_r")
-    axes.set_yticks([(label + 0.5) * height for label in range(count)], data.classes)
+    axes.set_yticks([(label + 0.5) * height for label in range(count)], classes)
     axes.set_xticks([])
-    axes.set_title("training images")
+    axes.set_title(
+        "training images"
+        if count == len(data.classes)
+        else f"{count} classes of {len(data.classes)}"
+    )
     save_figure(figure, path)
 
 

@@ -7,10 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from src.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_idx
+from src.data.framing import fit_images
 from src.data.pixels import histogram, mean_and_std
 from src.data.tensors import ImageSet, draw_per_class
 from src.errors import UserError
+from src.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_idx
 
 
 class Splits(NamedTuple):
@@ -24,10 +25,12 @@ def read_splits(
     classes: tuple[str, ...],
     val_images: Callable[[int], int],
     generator: torch.Generator,
+    image_shape: tuple[int, int, int] | None = None,
 ) -> Splits:
     """The splits of a data set with these classes, from the folder of its four IDX files.
 
     Of each class's training images, `val_images(their number)` validate, drawn from `generator`.
+    image_shape: channels, height and width to which the images are brought; None keeps theirs.
     Raises UserError, naming the file, where images and labels do not make a data set.
     """
     images, labels = _read_pair(folder / TRAIN_IMAGES, folder / TRAIN_LABELS, len(classes))
@@ -37,6 +40,8 @@ def read_splits(
             f"{folder / TEST_IMAGES}: images are {_size(test_images)}, "
             f"but the training images are {_size(images)}"
         )
+    if image_shape is not None:
+        images, test_images = fit_images(images, image_shape), fit_images(test_images, image_shape)
     validates = draw_per_class(labels, val_images, generator)
     if not validates.any() or labels[~validates].unique().numel() < labels.unique().numel():
         raise UserError(
@@ -54,8 +59,8 @@ def read_splits(
 
 
 def _read_pair(images_path: Path, labels_path: Path, classes: int) -> tuple[Tensor, Tensor]:
-    images = torch.from_numpy(read_idx(images_path).copy())
-    labels = torch.from_numpy(read_idx(labels_path).copy()).long()
+    images = torch.from_numpy(read_idx(images_path))
+    labels = torch.from_numpy(read_idx(labels_path)).long()
     if labels.ndim != 1:
         raise UserError(f"{labels_path}: labels should have 1 dimension, not {labels.ndim}")
     if images.ndim not in (3, 4):
@@ -63,10 +68,13 @@ def _read_pair(images_path: Path, labels_path: Path, classes: int) -> tuple[Tens
             f"{images_path}: should have 3 dimensions (images, height, width) "
             f"or 4 (and channels), not {images.ndim}"
         )
+    if images.dtype != torch.uint8:
+        raise UserError(f"{images_path}: values should be unsigned bytes, not integers of more")
     if len(images) != len(labels):
         raise UserError(f"{labels_path}: {len(labels)} labels, but {len(images)} images")
-    if labels.max() >= classes:
-        raise UserError(f"{labels_path}: labels should be 0 to {classes - 1}, not {labels.max()}")
+    for label in (labels.min(), labels.max()):
+        if not 0 <= label < classes:
+            raise UserError(f"{labels_path}: labels should be 0 to {classes - 1}, not {label}")
     channels_first = images[:, None] if images.ndim == 3 else images.permute(0, 3, 1, 2)
     return channels_first.contiguous(), labels
 

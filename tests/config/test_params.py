@@ -73,7 +73,7 @@ def test_a_stage_refuses_what_is_wrong_in_another_section(params_file: Path) -> 
         ({"model__hidden": [10**12]}, r"model\.hidden\[0\]: .*less than or equal to 65536"),
         ({"model__channels": []}, r"model\.channels: should have at least 1"),
         ({"model__activation": "swish"}, r"model\.activation: should be 'relu'"),
-        ({"data__source": "cifar"}, r"data\.source: should be 'mnist-5k'"),
+        ({"data__source": "cifar"}, r"data\.source: should be mnist-5k, optdigits"),
         ({"data__target": "mnist"}, r"data\.target: should be mnist-5k or of another origin"),
         ({"data__val_fraction": 0.001}, r"data\.val_fraction: should leave each class of mnist-5k"),
         ({"data__val_fraction": 0.999}, r"data\.val_fraction: should leave each class of mnist-5k"),

@@ -54,7 +54,8 @@ def test_a_test_image_that_trains_or_validates_is_found_in_either_role(few: Spli
 def test_the_report_is_the_same_bytes_each_time(tmp_path: Path, few: Splits) -> None:
     contents = []
     for folder in (tmp_path / "a", tmp_path / "b"):
-        write_data_report({"source": few, "target": few}, folder)
+        roles = {"source": few, "target": few}
+        write_data_report(roles, duplicates(roles), folder)
         files = [path for path in folder.rglob("*") if path.is_file()]
         contents.append({path.relative_to(folder): path.read_bytes() for path in files})
     assert contents[0] == contents[1]

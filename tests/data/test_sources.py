@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from src.config.data import FACTS
-from src.data import sources
-from src.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_idx, write_idx
-from src.data.sources import Published, obtain
+from src.data.published import PUBLISHED, Published
+from src.data.sources import obtain
 from src.errors import UserError
+from src.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_idx, write_idx
 
 NAMES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 
@@ -75,7 +75,7 @@ def serve(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.fixture
-def published(tmp_path: Path) -> Path:
+def files(tmp_path: Path) -> Path:
     """Four small IDX files, as a mirror has them."""
     folder = tmp_path / "mirror"
     for number, name in enumerate(NAMES):
@@ -84,15 +84,19 @@ def published(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def mirrors(monkeypatch: pytest.MonkeyPatch, published: Path) -> Any:
+def mirrors(monkeypatch: pytest.MonkeyPatch, files: Path) -> Any:
     """Publish the small files under the name mnist, at the mirrors given."""
-    sha256 = {name: hashlib.sha256((published / name).read_bytes()).hexdigest() for name in NAMES}
+    checksums = {name: sha256(files / name) for name in NAMES}
 
     def at(*addresses: str) -> None:
-        monkeypatch.setattr(sources, "MNIST", Published(addresses, sha256))
+        monkeypatch.setitem(PUBLISHED, "mnist", Published("mnist", addresses, checksums))
 
     monkeypatch.setattr("pooch.core.time.sleep", lambda _: None)  # between the tries
     return at
+
+
+def sha256(path: Path) -> str:
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def dead() -> str:
@@ -111,9 +115,9 @@ def assert_arrived(folder: Path) -> None:
 
 @pytest.mark.parametrize("bad", [Html, Short, Missing, None], ids=["html", "short", "404", "dead"])
 def test_a_bad_mirror_is_passed_over(
-    tmp_path: Path, serve: Any, mirrors: Any, published: Path, bad: Any
+    tmp_path: Path, serve: Any, mirrors: Any, files: Path, bad: Any
 ) -> None:
-    good = serve(partial(Quiet, directory=str(published)))
+    good = serve(partial(Quiet, directory=str(files)))
     mirrors(serve(bad) if bad else dead(), good)
     assert_arrived(fetch(tmp_path))
 
@@ -126,7 +130,7 @@ def test_when_no_mirror_is_good_one_line_says_why_and_nothing_is_left(
         fetch(tmp_path)
     message = str(refusal.value)
     assert "\n" not in message
-    assert "SHA-256 is wrong" in message
+    assert "its checksum is wrong" in message
     assert "HTTP 404" in message
     assert "ConnectionError" in message
     assert not [
@@ -135,25 +139,25 @@ def test_when_no_mirror_is_good_one_line_says_why_and_nothing_is_left(
 
 
 def test_a_folder_named_by_the_environment_is_tried_first(
-    tmp_path: Path, mirrors: Any, published: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, mirrors: Any, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirrors(dead())
-    monkeypatch.setenv("DATA_MIRROR", str(published))
+    monkeypatch.setenv("DATA_MIRROR", str(files))
     assert_arrived(fetch(tmp_path))
 
 
 def test_an_address_named_by_the_environment_is_tried_first(
-    tmp_path: Path, serve: Any, mirrors: Any, published: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, serve: Any, mirrors: Any, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mirrors(dead())
-    monkeypatch.setenv("DATA_MIRROR", serve(partial(Quiet, directory=str(published))) + "/")
+    monkeypatch.setenv("DATA_MIRROR", serve(partial(Quiet, directory=str(files))) + "/")
     assert_arrived(fetch(tmp_path))
 
 
 def test_a_wrong_file_in_the_own_mirror_is_not_taken(
-    tmp_path: Path, serve: Any, mirrors: Any, published: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, serve: Any, mirrors: Any, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mirrors(serve(partial(Quiet, directory=str(published))))
+    mirrors(serve(partial(Quiet, directory=str(files))))
     own = tmp_path / "own"
     for name in NAMES:
         write_idx(own / name, np.zeros((3, 2), np.uint8))
@@ -162,9 +166,9 @@ def test_a_wrong_file_in_the_own_mirror_is_not_taken(
 
 
 def test_what_was_fetched_is_verified_and_not_fetched_again(
-    tmp_path: Path, serve: Any, mirrors: Any, published: Path
+    tmp_path: Path, serve: Any, mirrors: Any, files: Path
 ) -> None:
-    mirrors(serve(partial(Quiet, directory=str(published))))
+    mirrors(serve(partial(Quiet, directory=str(files))))
     fetch(tmp_path)
     mirrors(dead())
     assert_arrived(fetch(tmp_path))

