@@ -11,7 +11,7 @@ from src.models.checkpoint import load_model, save_model
 from src.runtime import describe, set_up
 from src.tracking.runs import track
 from src.training.console import Console, write_history
-from src.training.finetune import finetune, limit_labels
+from src.training.finetune import finetune, limit_labels, rehearse
 from src.training.scratch import train_from_scratch
 
 
@@ -31,8 +31,12 @@ def main() -> None:
         target = load_images(paths.TARGET_TENSORS / paths.TRAIN)
         train_set = limit_labels(target, config.labels_per_class, seed).to(device)
         val_set = load_images(paths.TARGET_TENSORS / paths.VAL).to(device)
-        with Console("finetune", config.epochs, len(train_set)) as console:
-            tuned = finetune(base, config, train_set, val_set, seed, [console, tracked])
+        mixed = train_set
+        if config.rehearsal:
+            source = load_images(paths.SOURCE_TENSORS / paths.TRAIN).to(device)
+            mixed = rehearse(train_set, source, config.rehearsal, seed)
+        with Console("finetune", config.epochs, len(mixed)) as console:
+            tuned = finetune(base, config, mixed, val_set, seed, [console, tracked])
         with Console("scratch", config.epochs, len(train_set)) as console:
             control = train_from_scratch(base.config, config, train_set, val_set, seed, [console])
         save_model(paths.FINETUNED_MODEL, tuned.checkpoint)

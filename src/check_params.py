@@ -1,4 +1,4 @@
-"""Refuse in one line, also when no stage is about to read them, a bad params.yaml and stale data."""
+"""Refuse a bad params.yaml and stale data in one line, also when no stage is about to read them."""
 
 from src.command import run
 from src.config.data import own_folder, raw_folder

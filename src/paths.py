@@ -25,6 +25,10 @@ FINETUNE_HISTORY = Path("reports/finetune.csv")
 METRICS = Path("reports/metrics.json")
 EVALUATION = Path("reports/evaluation")
 
+RECIPES = Path("recipes")
+RECIPE_RESULTS = RECIPES / "results"
+PUBLISHED_FIGURES = RECIPES / "published.csv"
+
 SWEEPS = Path("reports/tune")
 
 # In the root, which all working copies share.

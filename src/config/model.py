@@ -11,6 +11,7 @@ Size = Annotated[int, Field(ge=1, le=65_536)]
 
 
 class ModelConfig(Section):
+    normalisation: Literal["dataset", "unit", "symmetric"]
     channels: Annotated[tuple[Size, ...], Tuple, Field(min_length=1)]
     padding: Literal["same", "valid"]
     kernel_sizes: Annotated[tuple[Size, ...], Tuple]
@@ -20,6 +21,7 @@ class ModelConfig(Section):
     pool_size: Size
     hidden: Annotated[tuple[Size, ...], Tuple]
     dropout: Fraction
+    initialisation: Literal["fan_in", "glorot"]
 
     @field_validator("kernel_sizes")
     @classmethod

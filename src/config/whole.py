@@ -78,6 +78,16 @@ class Params(Section):
         return images - self.data.val_images(images)
 
     @model_validator(mode="after")
+    def _rehearsal_has_one_meaning(self) -> Self:
+        source, target = facts_of(self.data.source), facts_of(self.data.target)
+        if self.finetune.rehearsal and source.classes != target.classes:
+            raise ValueError(
+                "finetune.rehearsal: should be 0 where source and target have different classes, "
+                f"not {self.finetune.rehearsal}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _space_fits_parameters(self) -> Self:
         sections = {"model": self.model, "train": self.train}
         tree = {name: section.model_dump(mode="json") for name, section in sections.items()}

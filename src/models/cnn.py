@@ -92,27 +92,43 @@ def build_model(
 ) -> CNN:
     """A network with fresh weights, drawn from `generator`, on the CPU.
 
-    image_shape: channels, height, width; mean, std: per channel, of pixels from 0 to 255. Raises
-    UserError if the image is too small for the kernels and pools of `config`.
+    image_shape: channels, height, width; mean, std: per channel, of the training pixels from 0 to
+    255. Raises UserError if the image is too small for the kernels and pools of `config`.
     """
+    channels = image_shape[0]
+    match config.normalisation:
+        case "unit":
+            mean, std = [0.0] * channels, [255.0] * channels
+        case "symmetric":
+            mean, std = [127.5] * channels, [127.5] * channels
     model = CNN(config, image_shape, classes, mean, std)
-    initialise(model, generator)
+    initialise(model, config, generator)
     return model
 
 
-def replace_head(model: CNN, classes: int, generator: torch.Generator) -> None:
-    """Give the network a fresh output layer for another number of classes."""
+def replace_head(model: CNN, config: ModelConfig, classes: int, generator: torch.Generator) -> None:
+    """Give the network of `config` a fresh output layer for other classes."""
     dropout, linear = model.head
     assert isinstance(dropout, nn.Dropout)
     assert isinstance(linear, nn.Linear)
     model.head = nn.Sequential(*_linear(dropout.p, linear.in_features, classes))
-    initialise(model.head, generator)
+    initialise(model.head, config, generator)
 
 
-def initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """Draw weights and biases uniformly within 1/sqrt(fan-in), PyTorch's own default range."""
+def initialise(module: nn.Module, config: ModelConfig, generator: torch.Generator) -> None:
+    """Draw weights and biases uniformly, from the default range of a framework.
+
+    fan_in, PyTorch's: within 1/sqrt(fan-in). glorot, Keras': within sqrt(6/(fan-in + fan-out)),
+    and biases of 0 (Glorot and Bengio, 2010).
+    """
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
+        if not isinstance(layer, nn.Conv2d | nn.Linear):
+            continue
+        if config.initialisation == "glorot":
+            nn.init.xavier_uniform_(layer.weight, generator=generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        else:
             bound = 1 / math.sqrt(layer.weight[0].numel())
             for weights in layer.parameters():
                 nn.init.uniform_(weights, -bound, bound, generator=generator)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
 
-PIPELINE, TUNE = "pipeline", "tune"  # the experiments
+# The experiments.
+PIPELINE, TUNE, RECIPES, CROSSVAL, TRANSFER = "pipeline", "tune", "recipes", "crossval", "transfer"
 
 
 @contextmanager
@@ -96,7 +97,10 @@ def _id(client: "MlflowClient", uri: str, name: str, experiment: "Experiment | N
 
 def _close_abandoned(client: "MlflowClient") -> None:
     """Close the runs whose process was killed before it could."""
-    found = (client.get_experiment_by_name(name) for name in (PIPELINE, TUNE))
+    found = (
+        client.get_experiment_by_name(name)
+        for name in (PIPELINE, TUNE, RECIPES, CROSSVAL, TRANSFER)
+    )
     running = client.search_runs(
         [experiment.experiment_id for experiment in found if experiment],
         f"attributes.status = 'RUNNING' and tags.host = '{platform.node()}'",

@@ -9,6 +9,7 @@ from filelock import FileLock
 
 from src import paths
 from src.config.params import flatten
+from src.tracking.families import PARENT
 from src.tracking.runs import Run, origin_tags, process_tags, start_run
 from src.tracking.store import PIPELINE, TUNE, opened
 from src.training.reporting import Epoch
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as Entry
 
 STUDY, TRIAL, STATE = "optuna.study_id", "optuna.trial", "optuna.state"
-PARENT = "mlflow.parentRunId"
 # Of a trial: number, state, validation loss, reason, the values drawn.
 Outcome = tuple[int, str, float | None, str, Mapping[str, Any]]
 ENDED = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+import torch
+
 from src.config.finetune import FinetuneConfig
 from src.data.tensors import ImageSet, draw_per_class
 from src.models.checkpoint import Checkpoint
@@ -30,7 +32,7 @@ def finetune(
     """
     model = copy.deepcopy(base.model)
     if base.classes != train_set.classes:
-        replace_head(model, len(train_set.classes), generator(seed, "head"))
+        replace_head(model, base.config, len(train_set.classes), generator(seed, "head"))
         model.to(train_set.labels.device)
     plan = make_plan(config, len(model.layers))
     course = fit(model, train_set, val_set, config, plan, seed, reporters)
@@ -56,6 +58,21 @@ def make_plan(config: FinetuneConfig, layers: int) -> list[LayerPlan]:
             ]
         case "discriminative":
             return [LayerPlan(rate=config.layer_decay**depth) for depth in below_head]
+
+
+def rehearse(data: ImageSet, source: ImageSet, share: float, seed: int) -> ImageSet:
+    """`data` and, against forgetting, `share` times as many images of `source`, of equal classes.
+
+    As many as there are, at most, drawn from `seed` (experience replay; Robins, 1995).
+    """
+    assert data.classes == source.classes
+    drawn = torch.randperm(len(source), generator=generator(seed, "rehearsal"))
+    more = source.subset(drawn[: round(share * len(data))].to(source.labels.device))
+    return replace(
+        data,
+        images=torch.cat([data.images, more.images]),
+        labels=torch.cat([data.labels, more.labels]),
+    )
 
 
 def limit_labels(data: ImageSet, per_class: int | Literal["all"], seed: int) -> ImageSet:

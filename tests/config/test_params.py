@@ -73,6 +73,15 @@ def test_a_stage_refuses_what_is_wrong_in_another_section(params_file: Path) -> 
         ({"model__hidden": [10**12]}, r"model\.hidden\[0\]: .*less than or equal to 65536"),
         ({"model__channels": []}, r"model\.channels: should have at least 1"),
         ({"model__activation": "swish"}, r"model\.activation: should be 'relu'"),
+        (
+            {"finetune__rehearsal": 1.0, "data__target": "fashion-mnist"},
+            r"finetune\.rehearsal: should be 0 where source and target have different classes",
+        ),
+        (
+            {"data__source": "emnist-digits", "data__target": "emnist-balanced"},
+            r"data\.target: should be emnist-digits or of another origin",
+        ),
+        ({"data__source": "folder:nowhere"}, r"nowhere: not found; folder:PATH should name"),
         ({"data__source": "cifar"}, r"data\.source: should be mnist-5k, optdigits"),
         ({"data__target": "mnist"}, r"data\.target: should be mnist-5k or of another origin"),
         ({"data__val_fraction": 0.001}, r"data\.val_fraction: should leave each class of mnist-5k"),

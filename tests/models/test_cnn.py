@@ -145,10 +145,42 @@ def test_frozen_layers_keep_their_batch_statistics(pixels: Tensor) -> None:
 def test_a_replaced_head_has_the_new_classes_and_leaves_the_rest(pixels: Tensor) -> None:
     model = build()
     body = {name: value.clone() for name, value in model.state_dict().items() if "head" not in name}
-    replace_head(model, 26, generator(0, "head"))
+    replace_head(model, shrunk().model, 26, generator(0, "head"))
     assert model(pixels).shape == (5, 26)
     assert all(
         torch.equal(model.state_dict()[name], value)
         for name, value in body.items()
         if "running" not in name and "tracked" not in name
+    )
+
+
+@pytest.mark.parametrize(
+    ("normalisation", "scaled"),
+    [("unit", [0.0, 0.2, 1.0]), ("symmetric", [-1.0, -0.6, 1.0]), ("dataset", [-33 / 78, 18 / 78])],
+)
+def test_pixels_are_scaled_as_the_config_says(normalisation: str, scaled: list[float]) -> None:
+    model = build(normalisation=normalisation)
+    seen: list[Tensor] = []
+    model.convolutions.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    for value in (0.0, 51.0, 255.0)[: len(scaled)]:
+        model(torch.full((1, 1, 28, 28), value))
+    assert [image.mean().item() for image in seen] == pytest.approx(scaled, abs=1e-6)
+
+
+def test_glorot_draws_within_its_bound_and_biases_are_0() -> None:
+    model = build(initialisation="glorot", batch_norm=False, channels=[16, 32])
+    bound = (6 / (16 * 9 + 32 * 9)) ** 0.5
+    convolution = model.convolutions[1].get_submodule("0")
+    assert isinstance(convolution, nn.Conv2d)
+    largest = convolution.weight.abs().max().item()
+    assert bound * 0.98 < largest <= bound
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            assert layer.bias is not None
+            assert not layer.bias.any()
+    assert torch.equal(
+        convolution.weight,
+        build(initialisation="glorot", batch_norm=False, channels=[16, 32])
+        .convolutions[1]
+        .get_parameter("0.weight"),
     )

@@ -8,7 +8,7 @@ from src.config.data import DIGITS
 from src.data.splits import Splits, read_splits
 from src.models.checkpoint import Checkpoint
 from src.runtime import generator
-from src.training.finetune import finetune, limit_labels, make_plan
+from src.training.finetune import finetune, limit_labels, make_plan, rehearse
 from src.training.inference import score
 from src.training.optim import LayerPlan
 from src.training.scratch import Trained, train_from_scratch
@@ -139,3 +139,21 @@ def test_labels_are_limited_for_each_class(
         assert limited.labels.bincount().tolist() == [per_class] * 10
         other = limit_labels(optdigits.train, per_class, 1)
         assert not torch.equal(limited.images, other.images)
+
+
+def test_rehearsal_mixes_in_its_share_of_the_source(mnist_5k: Splits, optdigits: Splits) -> None:
+    few = limit_labels(optdigits.train, 5, 0)
+    mixed = rehearse(few, mnist_5k.train, 1.5, 0)
+    assert len(mixed) == 50 + 75
+    assert torch.equal(mixed.images[:50], few.images)
+    assert torch.equal(mixed.labels[:50], few.labels)
+    known = {image.numpy().tobytes() for image in mnist_5k.train.images}
+    assert all(image.numpy().tobytes() in known for image in mixed.images[50:])
+    again, other = (rehearse(few, mnist_5k.train, 1.5, seed) for seed in (0, 1))
+    assert torch.equal(mixed.images, again.images)
+    assert not torch.equal(mixed.images, other.images)
+
+
+def test_rehearsal_takes_no_more_than_there_is(mnist_5k: Splits, optdigits: Splits) -> None:
+    source = mnist_5k.train.subset(torch.arange(30))
+    assert len(rehearse(optdigits.train, source, 1.0, 0)) == len(optdigits.train) + 30

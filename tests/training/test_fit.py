@@ -246,6 +246,7 @@ def test_the_learning_rate_told_is_that_of_the_last_batch(few: Splits) -> None:
 
 # Every value of `model` and `train`: another one, and what else must hold for it to matter.
 ALIVE: dict[str, tuple[Any, dict[str, Any]]] = {
+    "model.normalisation": ("unit", {}),
     "model.channels": ([4, 9], {}),
     "model.padding": ("valid", {}),
     "model.kernel_sizes": ([3, 5], {}),
@@ -255,6 +256,7 @@ ALIVE: dict[str, tuple[Any, dict[str, Any]]] = {
     "model.pool_size": (3, {}),
     "model.hidden": ([8], {}),
     "model.dropout": (0.5, {}),
+    "model.initialisation": ("glorot", {}),
     "train.epochs": (3, {}),
     "train.batch_size": (64, {}),
     "train.optimizer.name": ("adam", {}),

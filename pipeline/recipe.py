@@ -1,0 +1,55 @@
+"""Train a recipe, recipes/NAME.yaml, with several seeds, and test each model once.
+
+python -m pipeline.recipe NAME
+"""
+
+import sys
+
+from src import paths
+from src.command import run
+from src.config.data import DataConfig
+from src.config.model import ModelConfig
+from src.config.params import load
+from src.config.runtime import RuntimeConfig
+from src.config.section import Section, Seed
+from src.config.train import TrainConfig
+from src.evaluation.recipes import obtain_splits, try_out, write_results
+from src.runtime import describe, set_up
+from src.tracking.families import track_family
+from src.tracking.store import RECIPES
+from src.training.console import Console
+
+SEEDS = 3
+
+
+class Params(Section):
+    seed: Seed
+    runtime: RuntimeConfig
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig
+
+
+def main() -> None:
+    recipe = sys.argv[1]
+    params = load(Params, paths.RECIPES / f"{recipe}.yaml")
+    results = []
+    with track_family(RECIPES, recipe, params.model_dump()) as family:
+        device = set_up(params.runtime)
+        family.parent.tags(describe(device))
+        splits = obtain_splits(params.data, params.seed, paths.downloads(), device)
+        for seed in range(params.seed, params.seed + SEEDS):
+            with (
+                family.child(f"seed-{seed}") as tracked,
+                Console(f"seed {seed}", params.train.epochs, len(splits.train)) as console,
+            ):
+                reporters = [console, tracked]
+                result = try_out(recipe, params.model, params.train, splits, seed, reporters)
+                tracked.metrics({"test_accuracy": result.accuracy, "seconds": result.seconds})
+            print(result)
+            results.append(result)
+    write_results(results, paths.RECIPE_RESULTS / f"{recipe}.csv")
+
+
+if __name__ == "__main__":
+    run(main)
