@@ -5,53 +5,54 @@ from src.command import run
 from src.config.evaluate import EvaluateConfig
 from src.config.params import load, read
 from src.config.runtime import RuntimeConfig
-from src.config.section import Section
+from src.config.section import Section, Seed
 from src.data.tensors import load_images
+from src.evaluation.calibration import write_calibration
+from src.evaluation.comparison import write_comparisons
+from src.evaluation.judging import evaluate_all
 from src.evaluation.report import (
-    evaluate_all,
     flat_metrics,
     summary,
     write_curves,
     write_details,
     write_metrics,
-    write_transfer,
 )
+from src.evaluation.robustness import write_robustness
+from src.evaluation.suspects import write_suspects
 from src.models.checkpoint import load_model
 from src.runtime import describe, set_up
 from src.tracking.runs import track
 
 
 class Params(Section):
+    seed: Seed
     runtime: RuntimeConfig
     evaluate: EvaluateConfig
 
 
 def main() -> None:
     params = load(Params)
+    config, folder = params.evaluate, paths.EVALUATION
     # The whole file, so that each row of MLflow's table is one pipeline with all its parameters.
     with track("evaluate", read()) as tracked:
         device = set_up(params.runtime)
         tracked.tags(describe(device))
-        source = load_images(paths.SOURCE_TENSORS / paths.TEST).to(device)
-        target = load_images(paths.TARGET_TENSORS / paths.TEST).to(device)
-        tests = {
-            "base": (paths.BASE_MODEL, {"source": source, "target": target}),
-            "finetuned": (paths.FINETUNED_MODEL, {"source": source, "target": target}),
-            "scratch": (paths.SCRATCH_MODEL, {"target": target}),
-        }
-        found = {
-            name: evaluate_all(load_model(path, device), test_sets, params.evaluate)
-            for name, (path, test_sets) in tests.items()
-        }
+        roles = {"source": paths.SOURCE_TENSORS, "target": paths.TARGET_TENSORS}
+        tests = {role: load_images(path / paths.TEST).to(device) for role, path in roles.items()}
+        vals = {role: load_images(path / paths.VAL).to(device) for role, path in roles.items()}
+        models = {name: load_model(path, device) for name, path in paths.MODELS.items()}
+        found = evaluate_all(models, tests, config)
         print(summary(found))
-        histories = {"train": paths.TRAIN_HISTORY, "finetune": paths.FINETUNE_HISTORY}
-        write_curves(histories, paths.EVALUATION)
-        write_transfer(found, paths.EVALUATION)
-        write_details(found, params.evaluate.mistakes, paths.EVALUATION)
+        print(write_comparisons(found, folder))
+        write_details(found, config.mistakes, folder)
+        write_suspects(found, config.mistakes, folder)
+        write_curves({"train": paths.TRAIN_HISTORY, "finetune": paths.FINETUNE_HISTORY}, folder)
+        calibration = write_calibration(found, models, vals, config.calibration_bins, folder)
+        robustness = write_robustness(models, tests, params.seed, folder)
         write_metrics({name: found[name] for name in ("base", "finetuned")}, paths.METRICS)
-        tracked.metrics(flat_metrics(found))
+        tracked.metrics({**flat_metrics(found), **calibration, **robustness})
         tracked.file(paths.METRICS)
-        tracked.file(paths.EVALUATION)
+        tracked.file(folder)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,3 +36,13 @@ def name(text: str) -> str:
     raise argparse.ArgumentTypeError(
         f"should be letters, digits, dashes and underscores, not {text!r}"
     )
+
+
+def labels(text: str) -> list[int | Literal["all"]]:
+    """Numbers of labels per class, with commas between them."""
+    found: list[int | Literal["all"]] = [
+        "all" if part == "all" else count(part) for part in text.split(",")
+    ]
+    if len(set(found)) < len(found):
+        raise argparse.ArgumentTypeError(f"should differ from each other, not {text}")
+    return found

@@ -18,6 +18,7 @@ TRAIN, VAL, TEST = "train.safetensors", "val.safetensors", "test.safetensors"
 BASE_MODEL = Path("models/base.safetensors")
 FINETUNED_MODEL = Path("models/finetuned.safetensors")
 SCRATCH_MODEL = Path("models/scratch.safetensors")
+MODELS = {"base": BASE_MODEL, "finetuned": FINETUNED_MODEL, "scratch": SCRATCH_MODEL}
 
 DATA_REPORT = Path("reports/data")
 TRAIN_HISTORY = Path("reports/train.csv")
@@ -30,6 +31,8 @@ RECIPE_RESULTS = RECIPES / "results"
 PUBLISHED_FIGURES = RECIPES / "published.csv"
 
 SWEEPS = Path("reports/tune")
+CROSSVAL = Path("reports/crossval")
+TRANSFER = Path("reports/transfer")
 
 # In the root, which all working copies share.
 TRACKING = Path("mlflow.db")

@@ -5,44 +5,91 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from src.drawing import save_figure
 
+READABLE = 30  # classes whose counts and names can be read in a confusion matrix
+
 
 def draw_confusion(panels: Mapping[str, tuple[np.ndarray, Sequence[str]]], path: Path) -> None:
     """By title, a confusion matrix and the names of its classes; colour is the share of the row."""
-    figure = Figure(figsize=(5 * len(panels), 5), layout="constrained")
+    largest = max(len(classes) for _, classes in panels.values())
+    side = max(5, 0.4 * min(largest, READABLE))
+    figure = Figure(figsize=(side * len(panels), side), layout="constrained")
     columns = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (title, (counts, classes)) in zip(columns, panels.items(), strict=True):
         share = counts / counts.sum(1, keepdims=True).clip(min=1)
         axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-        for row, column in zip(*counts.nonzero(), strict=True):
-            shade = "white" if share[row, column] > 0.5 else "black"
-            axes.text(
-                column, row, counts[row, column], ha="center", va="center", color=shade, size=8
-            )
-        axes.set_xticks(range(len(classes)), classes)
-        axes.set_yticks(range(len(classes)), classes)
         axes.set(title=title, xlabel="predicted", ylabel="actual")
+        if len(classes) <= READABLE:
+            _write_counts(axes, counts, share)
+            upright = max(len(name) for name in classes) <= 2
+            axes.set_xticks(range(len(classes)), classes, rotation=0 if upright else 90)
+            axes.set_yticks(range(len(classes)), classes)
     save_figure(figure, path)
 
 
-def draw_mistakes(images: Tensor, table: pd.DataFrame, most: int, path: Path) -> None:
-    """The most confident mistakes, at most `most`; images uint8 [N, C, H, W], rows alike."""
-    wrong = table[table["actual"] != table["predicted"]]
-    worst = wrong.sort_values("confidence", ascending=False, kind="stable").head(most)
+def _write_counts(axes: Axes, counts: np.ndarray, share: np.ndarray) -> None:
+    for row, column in zip(*counts.nonzero(), strict=True):
+        shade = "white" if share[row, column] > 0.5 else "black"
+        axes.text(column, row, counts[row, column], ha="center", va="center", color=shade, size=8)
+
+
+def draw_images(images: Tensor, captions: Sequence[str], title: str, path: Path) -> None:
+    """Images uint8 [N, C, H, W] with a caption each."""
     columns = 8
-    rows = max(1, -(-len(worst) // columns))
+    rows = max(1, -(-len(images) // columns))
     figure = Figure(figsize=(1.4 * columns, 1.7 * rows + 0.5), layout="constrained")
-    figure.suptitle(f"{len(wrong)} mistakes of {len(table)}: actual, predicted, confidence")
-    for place, index in enumerate(worst.index, start=1):
-        row = worst.loc[index]
+    figure.suptitle(title)
+    for place, (image, caption) in enumerate(zip(images, captions, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, place)
-        axes.imshow(images[index].permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray_r")
-        axes.set_title(f"{row['actual']} → {row['predicted']}  {row['confidence']:.2f}", size=8)
+        axes.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray_r")
+        axes.set_title(caption, size=8)
         axes.axis("off")
+    save_figure(figure, path)
+
+
+def draw_reliability(panels: Mapping[str, Mapping[str, pd.DataFrame]], path: Path) -> None:
+    """By title and then by label, accuracy against confidence, with intervals: see reliability."""
+    figure = Figure(figsize=(4 * len(panels), 4.2), layout="constrained")
+    columns = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (title, tables) in zip(columns, panels.items(), strict=True):
+        axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+        for label, table in tables.items():
+            below = table["accuracy"] - table["accuracy_lo"]
+            above = table["accuracy_hi"] - table["accuracy"]
+            axes.errorbar(
+                table["confidence"],
+                table["accuracy"],
+                yerr=[below, above],
+                fmt="o",
+                markersize=4,
+                capsize=2,
+                label=label,
+            )
+        axes.set(title=title, xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
+        axes.legend()
+    save_figure(figure, path)
+
+
+def draw_corruptions(table: pd.DataFrame, path: Path) -> None:
+    """Accuracy by strength, a panel per kind, a curve with its interval per model."""
+    kinds = table.loc[table["strength"] > 0, "corruption"].unique()
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    figure.suptitle("accuracy on test images made worse, 95 % intervals")
+    for axes, kind in zip(figure.subplots(2, 3, sharey=True).flat, kinds, strict=True):
+        shown = table[table["corruption"].isin([kind, "none"])]
+        for name, curve in shown.groupby("model", sort=False):
+            ordered = curve.sort_values("strength")
+            axes.plot(ordered["strength"], ordered["accuracy"], ".-", label=name)
+            axes.fill_between(
+                ordered["strength"], ordered["accuracy_lo"], ordered["accuracy_hi"], alpha=0.2
+            )
+        axes.set(title=kind, xlabel="strength")
+    axes.legend()
     save_figure(figure, path)
 
 

@@ -1,9 +1,11 @@
 """How good a classifier is: pure functions of logits and labels."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_fscore_support
 from torch import Tensor
@@ -35,6 +37,24 @@ def measure(logits: Tensor, labels: Tensor, bins: int) -> dict[str, float]:
     }
 
 
+def match_classes(
+    logits: Tensor, known: tuple[str, ...], classes: tuple[str, ...]
+) -> tuple[Tensor, tuple[str, ...]]:
+    """What a model of the classes `known` says of images of `classes`: logits and their names.
+
+    Classes are the same where their names are. The names are `classes` and, after them, those
+    that only the model knows. A class that it does not know gets the smallest probability that
+    float32 holds, so that the loss is large and finite.
+    """
+    if known == classes:
+        return logits, classes
+    names = (*classes, *(name for name in known if name not in classes))
+    least = math.log(torch.finfo(torch.float32).tiny)
+    matched = logits.new_full((len(logits), len(names)), least)
+    matched[:, [names.index(name) for name in known]] = logits.log_softmax(1)
+    return matched, names
+
+
 def wilson(successes: int, trials: int) -> tuple[float, float]:
     """The 95 % interval of a proportion (Wilson, 1927), which stays sound near 0 and 1."""
     interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
@@ -48,9 +68,14 @@ def calibration_error(logits: Tensor, labels: Tensor, bins: int) -> float:
     """
     confidence, predicted = logits.double().softmax(1).max(1)
     gap = (predicted == labels).double() - confidence
-    bin_of = (confidence * bins).ceil().long().clamp(1, bins) - 1
     # In each bin |accuracy - confidence|, weighted by its share of the images.
-    return float(gap.new_zeros(bins).index_add(0, bin_of, gap).abs().sum() / len(labels))
+    sums = gap.new_zeros(bins).index_add(0, bin_numbers(confidence, bins), gap)
+    return float(sums.abs().sum() / len(labels))
+
+
+def bin_numbers(confidence: Tensor, bins: int) -> Tensor:
+    """The number, from 0, of the equal interval of (0, 1] that holds each confidence."""
+    return (confidence * bins).ceil().long().clamp(1, bins) - 1
 
 
 def per_class(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> pd.DataFrame:

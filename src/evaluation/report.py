@@ -1,48 +1,16 @@
-"""Judge models on test sets, and write what was found under reports/."""
+"""How good the models are, as tables and pictures."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from torch import Tensor
 
-from src.config.evaluate import EvaluateConfig
-from src.data.tensors import ImageSet
 from src.errors import UserError
-from src.evaluation.figures import draw_confusion, draw_curves, draw_mistakes, draw_transfer
-from src.evaluation.metrics import confusion, measure, per_class, predictions
+from src.evaluation.figures import draw_confusion, draw_curves, draw_images, draw_transfer
+from src.evaluation.judging import Evaluation, Evaluations
+from src.evaluation.metrics import confusion, per_class, predictions
 from src.files import write_csv, written_whole
-from src.models.checkpoint import Checkpoint
-from src.training.inference import predict
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What one model says of one test set (images uint8 [N, C, H, W]), and how good that is."""
-
-    metrics: dict[str, float]
-    images: Tensor
-    labels: Tensor
-    logits: Tensor
-    classes: tuple[str, ...]
-
-
-Evaluations = Mapping[str, Mapping[str, Evaluation]]  # by model, then by the role of the test set
-
-
-def evaluate_all(
-    checkpoint: Checkpoint, test_sets: Mapping[str, ImageSet], config: EvaluateConfig
-) -> dict[str, Evaluation]:
-    """The model on each test set."""
-    return {role: evaluate(checkpoint, test_set, config) for role, test_set in test_sets.items()}
-
-
-def evaluate(checkpoint: Checkpoint, test_set: ImageSet, config: EvaluateConfig) -> Evaluation:
-    logits, labels = predict(checkpoint.model, test_set).cpu(), test_set.labels.cpu()
-    metrics = measure(logits, labels, config.calibration_bins)
-    return Evaluation(metrics, test_set.images.cpu(), labels, logits, checkpoint.classes)
 
 
 def write_metrics(evaluations: Evaluations, path: Path) -> None:
@@ -77,16 +45,15 @@ def summary(evaluations: Evaluations) -> str:
     return "\n".join(lines)
 
 
-def write_details(evaluations: Evaluations, most_mistakes: int, folder: Path) -> None:
-    """Tables and pictures of every model on every test set."""
+def write_details(evaluations: Evaluations, most: int, folder: Path) -> None:
+    """Tables and pictures of every model on every test set; at most so many images in a picture."""
     class_tables = []
     for model, tests in evaluations.items():
         for role, evaluation in tests.items():
             logits, labels, classes = evaluation.logits, evaluation.labels, evaluation.classes
             table = predictions(logits, labels, classes)
             write_csv(table, folder / f"predictions_{model}_{role}.csv")
-            picture = folder / f"mistakes_{model}_{role}.png"
-            draw_mistakes(evaluation.images, table, most_mistakes, picture)
+            _draw_mistakes(evaluation, table, most, folder / f"mistakes_{model}_{role}.png")
             class_tables.append(per_class(logits, labels, classes).assign(model=model, test=role))
         panels = {
             f"{model} on {role}": (
@@ -97,9 +64,21 @@ def write_details(evaluations: Evaluations, most_mistakes: int, folder: Path) ->
         }
         draw_confusion(panels, folder / f"confusion_{model}.png")
     write_csv(pd.concat(class_tables), folder / "per_class.csv")
+    _write_transfer(evaluations, folder)
 
 
-def write_transfer(evaluations: Evaluations, folder: Path) -> None:
+def _draw_mistakes(evaluation: Evaluation, table: pd.DataFrame, most: int, path: Path) -> None:
+    wrong = table[table["actual"] != table["predicted"]]
+    worst = wrong.sort_values("confidence", ascending=False, kind="stable").head(most)
+    captions = [
+        f"{row['actual']} → {row['predicted']}  {row['confidence']:.2f}"
+        for _, row in worst.iterrows()
+    ]
+    title = f"{len(wrong)} mistakes of {len(table)}: actual, predicted, confidence"
+    draw_images(evaluation.images[worst.index.tolist()], captions, title, path)
+
+
+def _write_transfer(evaluations: Evaluations, folder: Path) -> None:
     """The models side by side on the target: what it is worth to start from the base model."""
     names = {
         "base": "base model, zero-shot",

@@ -57,9 +57,12 @@ def test_a_recipe_is_tried_out_and_laid_beside_what_was_published(
     tmp_path: Path, few: Splits
 ) -> None:
     params = shrunk()
-    results = [try_out("article-000", params.model, params.train, few, seed, []) for seed in (0, 1)]
-    results.append(try_out("own", params.model, params.train, few, 0, []))
-    assert [result.seed for result in results] == [0, 1, 0]
+    results = [
+        try_out(recipe, params.model, params.train, few, seed, [])
+        for recipe in ("article-000", "own")
+        for seed in (0, 1)
+    ]
+    assert [result.seed for result in results] == [0, 1, 0, 1]
     assert all(result.n == 100 and result.epochs == 2 for result in results)
     write_results(results, tmp_path / "results.csv")
     table = compare(

@@ -1,0 +1,78 @@
+"""Cross-validate params.yaml on the source's training and validation images."""
+
+import argparse
+
+from src.arguments import Parser, count
+from src.command import run
+
+
+def _arguments() -> argparse.Namespace:
+    parser = Parser(
+        prog="python -m src.crossval",
+        description=f"{__doc__} Test images are not read. Tables, and a picture of labels that may "
+        "be wrong, are then in reports/crossval; the folds are in MLflow's experiment crossval.",
+    )
+    parser.add_argument(
+        "--folds", type=count, default=5, metavar="N", help="at least 2 (default: 5)"
+    )
+    arguments = parser.parse_args()
+    if arguments.folds < 2:
+        parser.error("--folds: should be at least 2, not 1")
+    return arguments
+
+
+def _crossval(folds: int) -> None:
+    # Imported only now: --help need not wait for them.
+    from src import paths
+    from src.config.params import load
+    from src.config.whole import Params
+    from src.data.tensors import load_images
+    from src.evaluation.crossval import in_words, table_of, write_suspected_labels
+    from src.files import write_csv
+    from src.runtime import describe, set_up
+    from src.tracking.families import track_family
+    from src.tracking.repro import bring_up_to_date
+    from src.tracking.store import CROSSVAL
+    from src.training.console import Console
+    from src.training.crossval import draw_folds, join, train_without
+
+    params = load(Params)
+    train_path, val_path = (paths.SOURCE_TENSORS / name for name in (paths.TRAIN, paths.VAL))
+    bring_up_to_date("preprocess", [train_path, val_path])
+    train_set = load_images(train_path)
+    data = join(train_set, load_images(val_path))
+    places = draw_folds(data.labels, folds, params.seed)
+    with track_family(CROSSVAL, "crossval", params.model_dump(), "train") as family:
+        device = set_up(params.runtime)
+        family.parent.tags(describe(device))
+        data, done = data.to(device), []
+        for number, held_out in enumerate(places, start=1):
+            label, images = f"fold {number}", len(data) - len(held_out)
+            with (
+                family.child(f"fold-{number}") as tracked,
+                Console(label, params.train.epochs, images) as console,
+            ):
+                reporters = [console, tracked]
+                fold = train_without(
+                    params.model, params.train, data, held_out, params.seed, reporters
+                )
+                tracked.kept(fold.kept)
+            done.append(fold)
+        table = table_of(done, data)
+        write_csv(table, paths.CROSSVAL / "folds.csv")
+        suspected = write_suspected_labels(
+            done, data, len(train_set), params.evaluate.mistakes, paths.CROSSVAL
+        )
+        print(in_words(table, suspected))
+        whole = table.iloc[-1]
+        family.parent.metrics({key: whole[key] for key in ("accuracy", "loss")})
+        family.parent.file(paths.CROSSVAL)
+
+
+def main() -> None:
+    arguments = _arguments()
+    run(lambda: _crossval(arguments.folds))
+
+
+if __name__ == "__main__":
+    main()

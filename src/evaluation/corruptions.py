@@ -1,0 +1,100 @@
+"""Test images made worse, each kind in five strengths: how much a model's accuracy depends on."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from src.data.tensors import ImageSet
+from src.data.warp import warp
+from src.runtime import generator
+
+STRENGTHS = (1, 2, 3, 4, 5)
+
+# Images float [N, C, H, W] from 0 to 255, a strength, and what draws at random. Lengths are shares
+# of the smaller side, so that they mean the same in images of any size.
+Corruption = Callable[[Tensor, int, torch.Generator], Tensor]
+
+
+def _shift(images: Tensor, strength: int, draw: torch.Generator) -> Tensor:
+    """In a random direction by 4 % of the side per strength."""
+    angle = 2 * math.pi * _random(images, draw)
+    pixels = 0.04 * strength * _side(images)
+    still = torch.zeros_like(angle)
+    return warp(images, still, still + 1, across=pixels * angle.cos(), down=pixels * angle.sin())
+
+
+def _rotation(images: Tensor, strength: int, draw: torch.Generator) -> Tensor:
+    """To either side by 10 degrees per strength."""
+    angle = math.radians(10 * strength) * (2 * (_random(images, draw) < 0.5).float() - 1)
+    still = torch.zeros_like(angle)
+    return warp(images, angle, still + 1, across=still, down=still)
+
+
+def _noise(images: Tensor, strength: int, draw: torch.Generator) -> Tensor:
+    """Gaussian, with a deviation of 8 % of the scale per strength."""
+    noise = torch.randn(images.shape, generator=draw).to(images.device)
+    return images + 0.08 * strength * 255 * noise
+
+
+def _blur(images: Tensor, strength: int, _draw: torch.Generator) -> Tensor:
+    """Gaussian, with a deviation of 1.8 % of the side per strength."""
+    deviation = 0.018 * strength * _side(images)
+    reach = math.ceil(3 * deviation)
+    place = torch.arange(-reach, reach + 1, device=images.device)
+    kernel = torch.exp(-(place**2) / (2 * deviation**2))
+    kernel /= kernel.sum()
+    rows = images.flatten(0, 1)[:, None]
+    rows = F.conv2d(F.pad(rows, (reach, reach, 0, 0)), kernel.view(1, 1, 1, -1))
+    rows = F.conv2d(F.pad(rows, (0, 0, reach, reach)), kernel.view(1, 1, -1, 1))
+    return rows.view(images.shape)
+
+
+def _contrast(images: Tensor, strength: int, _draw: torch.Generator) -> Tensor:
+    """Every pixel nearer to the image's mean, by 17 % of the way per strength."""
+    mean = images.mean((1, 2, 3), keepdim=True)
+    return mean + (images - mean) * (1 - 0.17 * strength)
+
+
+def _occlusion(images: Tensor, strength: int, draw: torch.Generator) -> Tensor:
+    """A black square somewhere, its side 9 % of the image's per strength."""
+    height, width = images.shape[2:]
+    side = max(1, round(0.09 * strength * _side(images)))
+    top = (_random(images, draw) * (height - side + 1)).long().view(-1, 1, 1, 1)
+    left = (_random(images, draw) * (width - side + 1)).long().view(-1, 1, 1, 1)
+    rows = torch.arange(height, device=images.device).view(1, 1, -1, 1)
+    columns = torch.arange(width, device=images.device).view(1, 1, 1, -1)
+    hidden = (rows >= top) & (rows < top + side) & (columns >= left) & (columns < left + side)
+    return images.masked_fill(hidden, 0)
+
+
+CORRUPTIONS: dict[str, Corruption] = {
+    "shift": _shift,
+    "rotation": _rotation,
+    "noise": _noise,
+    "blur": _blur,
+    "contrast": _contrast,
+    "occlusion": _occlusion,
+}
+
+
+def corrupt(data: ImageSet, kind: str, strength: int, seed: int) -> ImageSet:
+    """The images made worse, uint8 as before; equal arguments give equal images.
+
+    Of one kind, all strengths draw the same, so that only the strength differs.
+    """
+    draw = generator(seed, f"corruption/{kind}")
+    worse = CORRUPTIONS[kind](data.images.float(), strength, draw)
+    return replace(data, images=worse.round().clamp(0, 255).byte())
+
+
+def _side(images: Tensor) -> int:
+    return min(images.shape[2:])
+
+
+def _random(images: Tensor, draw: torch.Generator) -> Tensor:
+    """One number for each image, from 0 to below 1."""
+    return torch.rand(len(images), generator=draw).to(images.device)

@@ -1,0 +1,86 @@
+"""Cross-validation: every image is read once by a model that has not learned it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from src.config.model import ModelConfig
+from src.config.train import TrainConfig
+from src.data.pixels import histogram, mean_and_std
+from src.data.tensors import ImageSet
+from src.errors import UserError
+from src.runtime import generator
+from src.training.inference import predict
+from src.training.reporting import Epoch, Reporter
+from src.training.scratch import train_from_scratch
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What a model said of the images that were held out from it."""
+
+    images: Tensor  # their places in the data, int64 [n]
+    logits: Tensor  # float32 [n, classes]
+    kept: Epoch
+
+
+def join(first: ImageSet, second: ImageSet) -> ImageSet:
+    """The images of both, in this order."""
+    return replace(
+        first,
+        images=torch.cat([first.images, second.images]),
+        labels=torch.cat([first.labels, second.labels]),
+    )
+
+
+def draw_folds(labels: Tensor, count: int, seed: int) -> list[Tensor]:
+    """The places of each fold's images, int64, drawn from `seed`: of each class alike, within one.
+
+    Raises UserError if there are fewer images of a class than folds.
+    """
+    draw = generator(seed, "folds")
+    number = torch.empty_like(labels)
+    for label in labels.unique():
+        members = (labels == label).nonzero().flatten()
+        if len(members) < count:
+            raise UserError(
+                f"--folds: should be at most {len(members)}, the images of the rarest class, "
+                f"not {count}"
+            )
+        # Each class begins where another fold's turn is, lest the first folds get all remainders.
+        turn = (torch.arange(len(members)) + int(label)) % count
+        number[members[torch.randperm(len(members), generator=draw)]] = turn
+    return [(number == fold).nonzero().flatten() for fold in range(count)]
+
+
+def train_without(
+    model: ModelConfig,
+    train: TrainConfig,
+    data: ImageSet,
+    held_out: Tensor,
+    seed: int,
+    reporters: Sequence[Reporter] = (),
+) -> Fold:
+    """Train on all but the images at these places, as the train stage does; then read those.
+
+    Raises UserError where the held-out images would choose the epoch by which they are judged.
+    """
+    if train.keep_best or train.patience is not None:
+        raise UserError(
+            "train.keep_best and train.patience: should be false and null to cross-validate: the "
+            "held-out images would choose the epoch by which they are judged"
+        )
+    learned = torch.ones(len(data), dtype=torch.bool)
+    learned[held_out] = False
+    train_set, rest = _standardised(data.subset(learned.nonzero().flatten())), data.subset(held_out)
+    trained = train_from_scratch(model, train, train_set, rest, seed, reporters)
+    logits = predict(trained.checkpoint.model, rest).cpu()
+    return Fold(held_out, logits, trained.fit.kept)
+
+
+def _standardised(data: ImageSet) -> ImageSet:
+    """With the statistics of these images alone."""
+    mean, std = zip(*(mean_and_std(counts) for counts in histogram(data.images.cpu())), strict=True)
+    return replace(data, mean=mean, std=std)

@@ -1,0 +1,89 @@
+"""Compare ways to move the base model to the target, by how many labels there are."""
+
+import argparse
+
+from src.arguments import Parser, count, labels
+from src.command import run
+
+
+def _arguments() -> argparse.Namespace:
+    parser = Parser(
+        prog="python -m src.transfer",
+        description=f"{__doc__} Zero-shot, the strategies of finetune, rehearsal of the source, "
+        "and from scratch; the other values are those of params.yaml. Each seed trains a "
+        "base model of its own. Tables and a picture are then in reports/transfer. Test images "
+        "are read to report: choose by the validation images.",
+    )
+    parser.add_argument("--seeds", type=count, default=5, metavar="N", help="(default: 5)")
+    parser.add_argument(
+        "--labels",
+        type=labels,
+        default=[1, 5, 10, 50, "all"],
+        metavar="N,N,...",
+        help="labelled images per class (default: 1,5,10,50,all)",
+    )
+    return parser.parse_args()
+
+
+def _transfer(arguments: argparse.Namespace) -> None:
+    # Imported only now: --help need not wait for them.
+    from tqdm import tqdm
+
+    from src import paths
+    from src.config.params import load
+    from src.config.whole import Params
+    from src.data.splits import Splits
+    from src.data.tensors import load_images
+    from src.evaluation.transfer import as_markdown, try_all, write_transfer_study
+    from src.runtime import describe, set_up
+    from src.tracking.families import track_family
+    from src.tracking.repro import bring_up_to_date
+    from src.tracking.store import TRANSFER
+    from src.training.console import Console
+    from src.training.scratch import train_from_scratch
+
+    params = load(Params)
+    folders = (paths.SOURCE_TENSORS, paths.TARGET_TENSORS)
+    names = (paths.TRAIN, paths.VAL, paths.TEST)
+    bring_up_to_date("preprocess", [folder / name for folder in folders for name in names])
+    with track_family(TRANSFER, "transfer", params.model_dump(), "preprocess") as family:
+        device = set_up(params.runtime)
+        family.parent.tags(describe(device))
+        source, target = (
+            Splits(*(load_images(folder / name).to(device) for name in names)) for folder in folders
+        )
+        outcomes = []
+        for seed in range(params.seed, params.seed + arguments.seeds):
+            with family.child(f"seed-{seed}") as tracked:
+                with Console(f"base {seed}", params.train.epochs, len(source.train)) as console:
+                    base = train_from_scratch(
+                        params.model,
+                        params.train,
+                        source.train,
+                        source.val,
+                        seed,
+                        [console, tracked],
+                    ).checkpoint
+                found = try_all(base, params.finetune, source, target, arguments.labels, seed)
+                for outcome in tqdm(found, desc=f"seed {seed}", disable=None, leave=False):
+                    outcomes.append(outcome)
+                    name = f"{outcome.method}_{outcome.labels}"
+                    tracked.metrics(
+                        {
+                            f"{name}_target_test": outcome.target_test,
+                            f"{name}_source_test": outcome.source_test,
+                        }
+                    )
+            # After each seed, so that little is lost by an interruption.
+            table = write_transfer_study(outcomes, paths.TRANSFER)
+        print(as_markdown(table))
+        family.parent.file(paths.TRANSFER)
+
+
+def main() -> None:
+    arguments = _arguments()
+    run(lambda: _transfer(arguments))
+
+
+if __name__ == "__main__":
+    main()
