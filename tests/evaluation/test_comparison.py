@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from src.evaluation.comparison import compare, compare_predictions, in_words
+
+
+def readers(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
+    """Which images two classifiers read right, from how many both, one alone, and neither."""
+    right = [(True, True)] * both + [(True, False)] * first
+    right += [(False, True)] * second + [(False, False)] * neither
+    one, other = zip(*right, strict=True)
+    return np.array(one), np.array(other)
+
+
+def test_a_comparison_worked_by_hand() -> None:
+    found = compare(*readers(both=80, first=2, second=9, neither=9))
+    assert (found.n, found.only_first, found.only_second) == (100, 2, 9)
+    assert found.difference == pytest.approx(0.07)
+    # Two-sided binomial: at most 2 of 11, or at least 9, at one half each.
+    assert found.p == pytest.approx(2 * (1 + 11 + 55) / 2**11)
+    # Agresti and Min: 9.5 and 2.5 of 102.
+    reach = 1.959964 * (12 - 7**2 / 102) ** 0.5 / 102
+    assert (found.low, found.high) == pytest.approx((7 / 102 - reach, 7 / 102 + reach))
+
+
+def test_the_interval_holds_the_difference_in_95_of_100_draws() -> None:
+    draw = np.random.default_rng(0)
+    chances = [0.9, 0.02, 0.05, 0.03]
+    held = 0
+    for _ in range(1000):
+        both, first, second, neither = draw.multinomial(300, chances)
+        found = compare(*readers(both, first, second, neither))
+        held += found.low <= 0.03 <= found.high
+    assert 930 <= held <= 975
+
+
+def test_equal_readers_do_not_differ() -> None:
+    found = compare(*readers(10, 0, 0, 5))
+    assert (found.difference, found.p) == (0, 1)
+    assert found.low < 0 < found.high
+
+
+def test_the_verdict_is_in_plain_words() -> None:
+    better = in_words("base", "tuned", compare(*readers(80, 2, 15, 3)))
+    assert better.startswith("tuned against base: +13.00 points")
+    assert "of 100 images 15 better and 2 worse: more than chance" in better
+    assert "no difference can be told" in in_words("a", "b", compare(*readers(80, 4, 6, 10)))
+
+
+def test_predictions_of_two_pipelines_are_compared_model_by_model(tmp_path: Path) -> None:
+    """Also where a class is called what pandas takes for a missing value."""
+    for folder, read in (("one", ["NA", "b", "b"]), ("other", ["NA", "b", "NA"])):
+        (tmp_path / folder).mkdir()
+        table = pd.DataFrame({"actual": ["NA", "b", "NA"], "predicted": read})
+        table.to_csv(tmp_path / folder / "predictions_base_source.csv", index=False)
+        table.to_csv(tmp_path / folder / f"predictions_{folder}_source.csv", index=False)
+        table.to_csv(tmp_path / folder / "predictions_base_target.csv", index=False)
+    [line] = compare_predictions(
+        "A", tmp_path / "one", "B", tmp_path / "other", "source"
+    ).splitlines()
+    assert line.startswith("base on source, B against A: +33.33 points")
+    assert "of 3 images 1 better and 0 worse" in line
