@@ -10,9 +10,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from src import paths
+from src.tracking.lineage import DECISIVE
 from tests.conftest import ROOT
 
 STAGES = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["stages"]
+RECIPES = YAML(typ="safe", pure=True).load(ROOT / "recipes/dvc.yaml")["stages"]
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.glob("src/**/*.py"))
 COMMANDS = [path for path in MODULES if '__name__ == "__main__"' in (ROOT / path).read_text()]
 FLOORS = ["training", "data models", "config runtime"]  # below evaluation and tracking, top down
@@ -59,7 +61,7 @@ def floor(module: Path) -> int:
 
 
 def test_nothing_imports_a_command_or_a_stage() -> None:
-    top = {*COMMANDS, *(Path(f"pipeline/{stage}.py") for stage in STAGES)}
+    top = {*COMMANDS, *(path.relative_to(ROOT) for path in ROOT.glob("pipeline/[a-z]*.py"))}
     for module in [*MODULES, *top]:
         assert not imported(module) & top, module
 
@@ -94,15 +96,29 @@ def test_stage_depends_on_exactly_the_code_it_reaches(stage: str) -> None:
     assert declared == reached(Path(f"pipeline/{stage}.py"))
 
 
+def test_a_recipe_depends_on_the_code_that_decides_what_a_training_comes_to() -> None:
+    script = Path("pipeline/recipe.py")
+    declared = {Path(dep) for dep in RECIPES["recipe"]["deps"]}
+    decisive = {path for path in reached(script) if str(path).startswith(DECISIVE)}
+    assert declared == decisive | {script}
+
+
+def test_the_table_of_recipes_depends_on_every_recipe() -> None:
+    names = RECIPES["recipe"]["matrix"]["name"]
+    assert {path.stem for path in ROOT.glob("recipes/*.yaml")} == {*names, "dvc"}
+    results = {f"recipes/results/{name}.csv" for name in names}
+    assert results == {dep for dep in RECIPES["table"]["deps"] if "/results/" in dep}
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_declares_exactly_the_parameters_it_reads(stage: str) -> None:
     sections = importlib.import_module(f"pipeline.{stage}").Params
     assert STAGES[stage]["params"] == list(sections.model_fields)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_stage_scripts_are_thin(stage: str) -> None:
-    assert len((ROOT / f"pipeline/{stage}.py").read_text().splitlines()) <= 60
+def test_stage_scripts_are_thin() -> None:
+    for script in ROOT.glob("pipeline/*.py"):
+        assert len(script.read_text().splitlines()) <= 60, script
 
 
 def test_only_evaluate_depends_on_test_images() -> None:

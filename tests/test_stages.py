@@ -237,3 +237,83 @@ def test_source_and_target_may_be_the_same_data(project: Clone) -> None:
     metrics = json.loads((project.root / "reports/metrics.json").read_text())
     for tests in metrics.values():
         assert tests["source"] == tests["target"]
+
+
+def test_folds_of_a_cross_validation_are_runs_below_one(project: Clone) -> None:
+    printed = project.call("python", "-m", "src.crossval", "--folds", "2")
+    assert "2 folds: accuracy" in printed
+    assert "of 4000 images, each read by a model that had not learned it" in printed
+    parent, *folds = project.runs("crossval")
+    assert [run.info.run_name for run in folds] == ["fold-1", "fold-2"]
+    assert {run.data.tags["mlflow.parentRunId"] for run in folds} == {parent.info.run_id}
+    table = pd.read_csv(project.root / "reports/crossval/folds.csv")
+    assert table["n"].tolist() == [2000, 2000, 4000]
+    assert parent.data.metrics["accuracy"] == pytest.approx(table["accuracy"].iloc[-1])
+    suspects = pd.read_csv(project.root / "reports/crossval/suspects.csv")
+    assert set(suspects["split"]) <= {"train", "val"}
+    assert (suspects["label"] != suspects["claimed"]).all()
+
+
+def test_ways_to_transfer_are_compared_in_one_table(project: Clone) -> None:
+    printed = project.call("python", "-m", "src.transfer", "--seeds", "2", "--labels", "1,3")
+    assert "| labels per class | 0 | 1 | 3 |" in printed
+    outcomes = pd.read_csv(project.root / "reports/transfer/outcomes.csv")
+    assert len(outcomes) == 2 * (1 + 2 * 6)
+    _, *seeds = project.runs("transfer")
+    assert [run.info.run_name for run in seeds] == ["seed-0", "seed-1"]
+    assert "full_3_target_test" in seeds[0].data.metrics
+
+
+def test_two_pipelines_are_compared_image_by_image(project: Clone) -> None:
+    project.call("dvc", "exp", "run", "-S", "train.epochs=1")
+    first, *_, last = (run for run in project.runs() if run.info.run_name == "evaluate")
+    printed = project.call("python", "-m", "src.compare", first.info.run_id, last.info.run_id)
+    lines = printed.splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == [
+        "base on source",
+        "finetuned on source",
+        "base on target",
+        "finetuned on target",
+        "scratch on target",
+    ]
+    before, after = (run.data.metrics["base_source_accuracy"] for run in (first, last))
+    assert f"B against A: {100 * (after - before):+.2f} points" in lines[1]
+    same = project.call("python", "-m", "src.compare", first.info.run_id[:8], first.info.run_id)
+    assert same.count("no difference can be told (McNemar's p 1)") == 5
+
+
+@pytest.mark.parametrize(
+    ("command", "wrong", "told"),
+    [
+        ("src.crossval", ["--folds", "1"], "--folds: should be at least 2"),
+        ("src.transfer", ["--labels", "1,x"], "--labels: should be a whole number"),
+        ("src.transfer", ["--labels", "1,1"], "--labels: should differ from each other"),
+        ("src.compare", ["nothing", "nothing"], "should be the beginning of one run's id"),
+        ("src.compare", ["one"], "RUN"),
+        ("pipeline.recipe", ["nothing"], "recipes/nothing.yaml: not found"),
+    ],
+)
+def test_wrong_arguments_are_told_in_one_line(
+    project: Clone, command: str, wrong: list[str], told: str
+) -> None:
+    printed = project.call("python", "-m", command, *wrong, fails=True)
+    assert told in printed
+    assert len(printed.splitlines()) == 1
+
+
+def test_a_recipe_is_a_stage_of_its_own_pipeline(project: Clone) -> None:
+    recipe = project.root / "recipes/article-003.yaml"
+    text = recipe.read_text().replace("source: mnist", "source: mnist-5k")
+    recipe.write_text(
+        text.replace("epochs: 5 ", "epochs: 1 ").replace("epochs: 5\n", "epochs: 1\n")
+    )
+    project.call("dvc", "repro", "recipes/dvc.yaml:recipe@article-003")
+    results = pd.read_csv(project.root / "recipes/results/article-003.csv")
+    assert results["seed"].tolist() == [0, 1, 2]
+    assert (results["correct"] > 800).all()
+    assert (results["n"] == 1000).all()
+    parent, *seeds = project.runs("recipes")
+    assert parent.info.run_name == "article-003"
+    assert [run.info.run_name for run in seeds] == ["seed-0", "seed-1", "seed-2"]
+    accuracies = [run.data.metrics["test_accuracy"] for run in seeds]
+    assert accuracies == pytest.approx((results["correct"] / 1000).tolist())

@@ -1,0 +1,89 @@
+"""Data sets of one's own through everything: the pipeline, a sweep, the reports."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from safetensors.torch import load_file
+
+from tests.clones import STAGES, Clone, clone
+from tests.own import write_own
+
+LETTERS = [chr(ord("a") + place) for place in range(26)]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """The pipeline, run from 26 classes in 32x32 to other classes, another size, and colour."""
+    made = clone(tmp_path_factory.mktemp("own"))
+    outside = tmp_path_factory.mktemp("elsewhere")
+    write_own(outside / "letters", classes=26, size=32, each=20, names=LETTERS)
+    write_own(made.root / "data/signs", size=16, channels=3, each=20, names=["a", "stop", "go"])
+    params = made.root / "params.yaml"
+    text = params.read_text().replace("mnist-5k", f"folder:{outside / 'letters'}")
+    text = text.replace("target: optdigits", "target: folder:data/signs")
+    params.write_text(text.replace("epochs: 2", "epochs: 4").replace("shift: 2.0", "shift: 0.0"))
+    assert made.stages_run("dvc", "repro") == STAGES
+    return made
+
+
+def test_the_models_learn_their_data(project: Clone) -> None:
+    metrics = json.loads((project.root / "reports/metrics.json").read_text())
+    assert metrics["base"]["source"]["n"] == 260
+    assert metrics["base"]["source"]["accuracy"] > 0.5
+    assert metrics["finetuned"]["target"]["n"] == 30
+    assert metrics["finetuned"]["target"]["accuracy"] > 0.5
+    # The classes have one name in common, a, so the base model can read no other.
+    assert metrics["base"]["target"]["accuracy"] <= 1 / 3
+
+
+def test_the_target_is_brought_to_the_size_and_colour_of_the_source(project: Clone) -> None:
+    for role, images in (("source", 260), ("target", 30)):
+        test = load_file(project.root / f"data/tensors/{role}/test.safetensors")
+        assert test["images"].shape == (images, 1, 32, 32)
+
+
+def test_the_reports_name_the_classes(project: Clone) -> None:
+    folder = project.root / "reports"
+    counts = pd.read_csv(folder / "data/source/class_counts.csv")
+    assert counts["class"].tolist() == LETTERS
+    told = pd.read_csv(folder / "evaluation/predictions_finetuned_target.csv")
+    assert set(told["actual"]) == {"a", "stop", "go"}
+    assert (folder / "evaluation/suspects_source.png").exists()
+
+
+def test_a_second_repro_runs_nothing(project: Clone) -> None:
+    assert project.stages_run("dvc", "repro") == []
+
+
+def test_a_sweep_of_three_trials_ends_with_a_winner(project: Clone) -> None:
+    printed = project.call("python", "-m", "src.tune", "--trials", "3", "--workers", "1")
+    assert "3 of 3 trials finished" in printed
+    assert "The winner by its mean is" in printed
+    client = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("tune")
+    assert experiment is not None
+    assert len(client.search_runs([experiment.experiment_id])) == 4
+
+
+def test_a_change_in_the_folder_is_told(project: Clone) -> None:
+    assert project.call("python", "-m", "src.check_params") == ""
+    path = project.root / "data/signs/classes.txt"
+    path.write_text("a\nhalt\ngo\n")
+    printed = project.call("python", "-m", "src.check_params", fails=True)
+    assert "data/signs: changed since it was taken over" in printed
+    assert "Traceback" not in printed
+    path.write_text("a\nstop\ngo\n")
+
+
+def test_a_folder_that_is_not_there_is_told_before_any_stage_works(
+    project: Clone, tmp_path: Path
+) -> None:
+    fresh = clone(tmp_path)
+    params = fresh.root / "params.yaml"
+    params.write_text(params.read_text().replace("mnist-5k", "folder:nowhere"))
+    printed = fresh.call("dvc", "repro", fails=True)
+    assert "nowhere: not found; folder:PATH should name a folder with IDX files" in printed
+    assert "Traceback" not in printed
