@@ -1,7 +1,4 @@
-"""Train a recipe, recipes/NAME.yaml, with several seeds, and test each model once.
-
-python -m pipeline.recipe NAME
-"""
+"""Train a recipe, `python -m pipeline.recipe NAME`, with several seeds; test each model once."""
 
 import sys
 
@@ -13,6 +10,7 @@ from src.config.params import load
 from src.config.runtime import RuntimeConfig
 from src.config.section import Section, Seed
 from src.config.train import TrainConfig
+from src.errors import UserError
 from src.evaluation.recipes import obtain_splits, try_out, write_results
 from src.runtime import describe, set_up
 from src.tracking.families import track_family
@@ -30,8 +28,15 @@ class Params(Section):
     train: TrainConfig
 
 
+def _name() -> str:
+    known = sorted({path.stem for path in paths.RECIPES.glob("*.yaml")} - {"dvc"})
+    if sys.argv[1:] and sys.argv[1] in known:
+        return sys.argv[1]
+    raise UserError(f"python -m pipeline.recipe NAME: should name one of {', '.join(known)}")
+
+
 def main() -> None:
-    recipe = sys.argv[1]
+    recipe = _name()
     params = load(Params, paths.RECIPES / f"{recipe}.yaml")
     results = []
     with track_family(RECIPES, recipe, params.model_dump()) as family:

@@ -57,7 +57,7 @@ class Clone:
 
     def stale(self) -> set[str]:
         """The stages whose own code, parameters or data differ from those of their results."""
-        return set(json.loads(self.call("dvc", "status", "--json")))
+        return set(json.loads(self.call("dvc", "status", "--json", "dvc.yaml")))
 
     def outputs(self) -> dict[str, str]:
         """Path and hash of all that the stages made."""

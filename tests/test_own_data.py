@@ -24,7 +24,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     params = made.root / "params.yaml"
     text = params.read_text().replace("mnist-5k", f"folder:{outside / 'letters'}")
     text = text.replace("target: optdigits", "target: folder:data/signs")
-    params.write_text(text.replace("epochs: 2", "epochs: 4").replace("shift: 2.0", "shift: 0.0"))
+    params.write_text(text.replace("epochs: 2", "epochs: 12").replace("class: 5", "class: all"))
     assert made.stages_run("dvc", "repro") == STAGES
     return made
 

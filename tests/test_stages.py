@@ -290,7 +290,7 @@ def test_two_pipelines_are_compared_image_by_image(project: Clone) -> None:
         ("src.transfer", ["--labels", "1,1"], "--labels: should differ from each other"),
         ("src.compare", ["nothing", "nothing"], "should be the beginning of one run's id"),
         ("src.compare", ["one"], "RUN"),
-        ("pipeline.recipe", ["nothing"], "recipes/nothing.yaml: not found"),
+        ("pipeline.recipe", ["nothing"], "should name one of article-000, article-001"),
     ],
 )
 def test_wrong_arguments_are_told_in_one_line(
