@@ -23,18 +23,21 @@ def _arguments() -> argparse.Namespace:
 
 def _crossval(folds: int) -> None:
     # Imported only now: --help need not wait for them.
+    from collections.abc import Iterator
+    from contextlib import contextmanager
+
     from src import paths
     from src.config.params import load
     from src.config.whole import Params
     from src.data.tensors import load_images
-    from src.evaluation.crossval import in_words, table_of, write_suspected_labels
-    from src.files import write_csv
+    from src.evaluation.crossval import write_crossval
     from src.runtime import describe, set_up
     from src.tracking.families import track_family
     from src.tracking.repro import bring_up_to_date
     from src.tracking.store import CROSSVAL
     from src.training.console import Console
-    from src.training.crossval import draw_folds, join, train_without
+    from src.training.crossval import cross_validate, draw_folds, join
+    from src.training.reporting import Reporter
 
     params = load(Params)
     train_path, val_path = (paths.SOURCE_TENSORS / name for name in (paths.TRAIN, paths.VAL))
@@ -43,29 +46,23 @@ def _crossval(folds: int) -> None:
     data = join(train_set, load_images(val_path))
     places = draw_folds(data.labels, folds, params.seed)
     with track_family(CROSSVAL, "crossval", params.model_dump(), "train") as family:
+
+        @contextmanager
+        def watch(number: int, images: int) -> Iterator[list[Reporter]]:
+            console = Console(f"fold {number}", params.train.epochs, images)
+            with family.child(f"fold-{number}") as tracked, console:
+                yield [console, tracked]
+
         device = set_up(params.runtime)
         family.parent.tags(describe(device))
-        data, done = data.to(device), []
-        for number, held_out in enumerate(places, start=1):
-            label, images = f"fold {number}", len(data) - len(held_out)
-            with (
-                family.child(f"fold-{number}") as tracked,
-                Console(label, params.train.epochs, images) as console,
-            ):
-                reporters = [console, tracked]
-                fold = train_without(
-                    params.model, params.train, data, held_out, params.seed, reporters
-                )
-                tracked.kept(fold.kept)
-            done.append(fold)
-        table = table_of(done, data)
-        write_csv(table, paths.CROSSVAL / "folds.csv")
-        suspected = write_suspected_labels(
+        done = cross_validate(
+            params.model, params.train, data.to(device), places, params.seed, watch
+        )
+        metrics, words = write_crossval(
             done, data, len(train_set), params.evaluate.mistakes, paths.CROSSVAL
         )
-        print(in_words(table, suspected))
-        whole = table.iloc[-1]
-        family.parent.metrics({key: whole[key] for key in ("accuracy", "loss")})
+        print(words)
+        family.parent.metrics(metrics)
         family.parent.file(paths.CROSSVAL)
 
 

@@ -27,20 +27,17 @@ def _arguments() -> argparse.Namespace:
 
 def _transfer(arguments: argparse.Namespace) -> None:
     # Imported only now: --help need not wait for them.
-    from tqdm import tqdm
-
     from src import paths
     from src.config.params import load
     from src.config.whole import Params
     from src.data.splits import Splits
     from src.data.tensors import load_images
-    from src.evaluation.transfer import as_markdown, try_all, write_transfer_study
+    from src.evaluation.transfer import as_markdown, try_seed, write_transfer_study
     from src.runtime import describe, set_up
     from src.tracking.families import track_family
     from src.tracking.repro import bring_up_to_date
     from src.tracking.store import TRANSFER
     from src.training.console import Console
-    from src.training.scratch import train_from_scratch
 
     params = load(Params)
     folders = (paths.SOURCE_TENSORS, paths.TARGET_TENSORS)
@@ -54,26 +51,15 @@ def _transfer(arguments: argparse.Namespace) -> None:
         )
         outcomes = []
         for seed in range(params.seed, params.seed + arguments.seeds):
-            with family.child(f"seed-{seed}") as tracked:
-                with Console(f"base {seed}", params.train.epochs, len(source.train)) as console:
-                    base = train_from_scratch(
-                        params.model,
-                        params.train,
-                        source.train,
-                        source.val,
-                        seed,
-                        [console, tracked],
-                    ).checkpoint
-                found = try_all(base, params.finetune, source, target, arguments.labels, seed)
-                for outcome in tqdm(found, desc=f"seed {seed}", disable=None, leave=False):
+            with (
+                family.child(f"seed-{seed}") as tracked,
+                Console(f"base {seed}", params.train.epochs, len(source.train)) as console,
+            ):
+                reporters = [console, tracked]
+                for outcome in try_seed(params, source, target, arguments.labels, seed, reporters):
+                    print(outcome)
+                    tracked.metrics(outcome.metrics())
                     outcomes.append(outcome)
-                    name = f"{outcome.method}_{outcome.labels}"
-                    tracked.metrics(
-                        {
-                            f"{name}_target_test": outcome.target_test,
-                            f"{name}_source_test": outcome.source_test,
-                        }
-                    )
             # After each seed, so that little is lost by an interruption.
             table = write_transfer_study(outcomes, paths.TRANSFER)
         print(as_markdown(table))

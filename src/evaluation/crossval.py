@@ -14,6 +14,22 @@ from src.files import write_csv
 from src.training.crossval import Fold
 
 
+def write_crossval(
+    folds: Sequence[Fold], data: ImageSet, train_images: int, most: int, folder: Path
+) -> tuple[dict[str, float], str]:
+    """Write folds.csv and the suspected labels; return what matters as metrics and in words.
+
+    data: the training images, of which there are so many, and then the validation images; most:
+    images in the picture.
+    """
+    table = table_of(folds, data)
+    write_csv(table, folder / "folds.csv")
+    suspected = _write_suspects(folds, data, train_images, most, folder)
+    whole = table.iloc[-1]
+    metrics = {key: float(whole[key]) for key in ("accuracy", "loss")}
+    return {**metrics, "suspected_labels": suspected}, in_words(table, suspected)
+
+
 def table_of(folds: Sequence[Fold], data: ImageSet) -> pd.DataFrame:
     """A row per fold and one for all images together, with 95 % Wilson intervals."""
     rows = []
@@ -39,13 +55,10 @@ def table_of(folds: Sequence[Fold], data: ImageSet) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def write_suspected_labels(
+def _write_suspects(
     folds: Sequence[Fold], data: ImageSet, train_images: int, most: int, folder: Path
 ) -> int:
-    """Labels that the models which did not learn them dispute; returns how many.
-
-    data: the training images, of which there are so many, and then the validation images.
-    """
+    """Labels that the models which did not learn them dispute; returns how many."""
     places = torch.cat([fold.images for fold in folds])
     logits = torch.cat([fold.logits for fold in folds])[places.argsort()]
     table = suspects(logits, data.labels.cpu())

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t
 
 from src.config.finetune import FinetuneConfig
+from src.config.whole import Params
 from src.data.splits import Splits
 from src.data.tensors import ImageSet
 from src.drawing import save_figure
@@ -18,6 +19,7 @@ from src.evaluation.judging import accuracy
 from src.files import write_csv, written_whole
 from src.models.checkpoint import Checkpoint
 from src.training.finetune import finetune, limit_labels, rehearse
+from src.training.reporting import Reporter
 from src.training.scratch import train_from_scratch
 
 Labels = int | Literal["all"]
@@ -38,6 +40,32 @@ class Outcome:
     target_val: float
     target_test: float
     source_test: float
+
+    def __str__(self) -> str:
+        return (
+            f"seed {self.seed}, {self.labels} labels per class, {self.method}: "
+            f"target {self.target_test:.2%}, source {self.source_test:.2%}"
+        )
+
+    def metrics(self) -> dict[str, float]:
+        """By names that tell them from those of other ways and numbers of labels."""
+        tests = {"target_test": self.target_test, "source_test": self.source_test}
+        return {f"{self.method}_{self.labels}_{name}": value for name, value in tests.items()}
+
+
+def try_seed(
+    params: Params,
+    source: Splits,
+    target: Splits,
+    labels: Sequence[Labels],
+    seed: int,
+    reporters: Sequence[Reporter],
+) -> Iterator[Outcome]:
+    """Train a base model, of which the reporters are told, and adapt it in every way."""
+    base = train_from_scratch(
+        params.model, params.train, source.train, source.val, seed, reporters
+    ).checkpoint
+    yield from try_all(base, params.finetune, source, target, labels, seed)
 
 
 def try_all(

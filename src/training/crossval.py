@@ -1,6 +1,7 @@
 """Cross-validation: every image is read once by a model that has not learned it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +14,7 @@ from src.data.tensors import ImageSet
 from src.errors import UserError
 from src.runtime import generator
 from src.training.inference import predict
-from src.training.reporting import Epoch, Reporter
+from src.training.reporting import Reporter
 from src.training.scratch import train_from_scratch
 
 
@@ -23,7 +24,6 @@ class Fold:
 
     images: Tensor  # their places in the data, int64 [n]
     logits: Tensor  # float32 [n, classes]
-    kept: Epoch
 
 
 def join(first: ImageSet, second: ImageSet) -> ImageSet:
@@ -55,6 +55,26 @@ def draw_folds(labels: Tensor, count: int, seed: int) -> list[Tensor]:
     return [(number == fold).nonzero().flatten() for fold in range(count)]
 
 
+# Told a fold's number and its training images: whoever shall be told of its epochs meanwhile.
+Watch = Callable[[int, int], AbstractContextManager[Sequence[Reporter]]]
+
+
+def cross_validate(
+    model: ModelConfig,
+    train: TrainConfig,
+    data: ImageSet,
+    folds: Sequence[Tensor],
+    seed: int,
+    watch: Watch,
+) -> list[Fold]:
+    """What is said of each fold, by a model trained without it."""
+    done = []
+    for number, held_out in enumerate(folds, start=1):
+        with watch(number, len(data) - len(held_out)) as reporters:
+            done.append(train_without(model, train, data, held_out, seed, reporters))
+    return done
+
+
 def train_without(
     model: ModelConfig,
     train: TrainConfig,
@@ -76,8 +96,7 @@ def train_without(
     learned[held_out] = False
     train_set, rest = _standardised(data.subset(learned.nonzero().flatten())), data.subset(held_out)
     trained = train_from_scratch(model, train, train_set, rest, seed, reporters)
-    logits = predict(trained.checkpoint.model, rest).cpu()
-    return Fold(held_out, logits, trained.fit.kept)
+    return Fold(held_out, predict(trained.checkpoint.model, rest).cpu())
 
 
 def _standardised(data: ImageSet) -> ImageSet:
