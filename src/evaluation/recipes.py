@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from src.config.data import DataConfig, facts_of
 from src.config.model import ModelConfig
@@ -159,6 +160,8 @@ def draw_recipes(table: pd.DataFrame, path: Path) -> None:
     accuracy.plot(table["published_accuracy"], rows, "x", color="C3", label="published script")
     accuracy.set(title="test accuracy, mean of the seeds, 95 % interval")
     accuracy.set_yticks(rows, table["recipe"])
+    accuracy.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
+    accuracy.locator_params(axis="x", nbins=6)
     accuracy.grid(axis="x", alpha=0.3)
     accuracy.legend()
     time.barh(rows, table["seconds_per_epoch"])
