@@ -42,6 +42,7 @@ def close_abandoned_runs() -> None:
 @contextmanager
 def _told_in_one_line() -> Iterator[None]:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # Half a minute of patience with a server, instead of four of silence.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
     from mlflow.exceptions import MlflowException
