@@ -18,9 +18,9 @@ from src.config.params import load
 from src.config.whole import Params
 from src.data.splits import Splits
 from src.data.tensors import ImageSet
-from src.evaluation.recipes import obtain_splits, try_out
 from src.runtime import set_up
 from src.training.crossval import join
+from src.training.recipes import obtain_splits, try_out
 
 SEEDS = range(5)
 EPOCHS, BATCH = 10, 64
@@ -49,7 +49,8 @@ def scaled(data: ImageSet) -> Tensor:
 def as_printed(train_set: ImageSet, test_set: ImageSet, seed: int) -> tuple[float, float]:
     """Test accuracy, and seconds per epoch."""
     torch.manual_seed(seed)
-    net, images, labels = Net(), scaled(train_set), train_set.labels
+    images, labels = scaled(train_set), train_set.labels
+    net = Net().to(labels.device)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.001, momentum=0.9)
     started = time.perf_counter()
     for _ in range(EPOCHS):

@@ -9,7 +9,7 @@ from src.config.section import Section, Seed
 from src.data.tensors import load_images
 from src.evaluation.calibration import write_calibration
 from src.evaluation.comparison import write_comparisons
-from src.evaluation.judging import evaluate_all
+from src.evaluation.judging import evaluate_all, fingerprint
 from src.evaluation.report import (
     flat_metrics,
     summary,
@@ -40,6 +40,7 @@ def main() -> None:
         roles = {"source": paths.SOURCE_TENSORS, "target": paths.TARGET_TENSORS}
         tests = {role: load_images(path / paths.TEST).to(device) for role, path in roles.items()}
         vals = {role: load_images(path / paths.VAL).to(device) for role, path in roles.items()}
+        tracked.tags({f"test.{role}": fingerprint(data) for role, data in tests.items()})
         models = {name: load_model(path, device) for name, path in paths.MODELS.items()}
         found = evaluate_all(models, tests, config)
         print(summary(found))

@@ -11,11 +11,12 @@ from src.config.runtime import RuntimeConfig
 from src.config.section import Section, Seed
 from src.config.train import TrainConfig
 from src.errors import UserError
-from src.evaluation.recipes import obtain_splits, try_out, write_results
+from src.evaluation.recipes import in_words, write_results
 from src.runtime import describe, set_up
 from src.tracking.families import track_family
 from src.tracking.store import RECIPES
 from src.training.console import Console
+from src.training.recipes import obtain_splits, try_out
 
 SEEDS = 3
 
@@ -30,15 +31,14 @@ class Params(Section):
 
 def _name() -> str:
     known = sorted({path.stem for path in paths.RECIPES.glob("*.yaml")} - {"dvc"})
-    if sys.argv[1:] and sys.argv[1] in known:
+    if len(sys.argv) == 2 and sys.argv[1] in known:
         return sys.argv[1]
     raise UserError(f"python -m pipeline.recipe NAME: should name one of {', '.join(known)}")
 
 
 def main() -> None:
     recipe = _name()
-    params = load(Params, paths.RECIPES / f"{recipe}.yaml")
-    results = []
+    params, results = load(Params, paths.RECIPES / f"{recipe}.yaml"), []
     with track_family(RECIPES, recipe, params.model_dump()) as family:
         device = set_up(params.runtime)
         family.parent.tags(describe(device))
@@ -48,11 +48,11 @@ def main() -> None:
                 family.child(f"seed-{seed}") as tracked,
                 Console(f"seed {seed}", params.train.epochs, len(splits.train)) as console,
             ):
-                reporters = [console, tracked]
-                result = try_out(recipe, params.model, params.train, splits, seed, reporters)
+                told = [console, tracked]
+                result = try_out(recipe, params.model, params.train, splits, seed, told)
                 tracked.metrics({"test_accuracy": result.accuracy, "seconds": result.seconds})
-            print(result)
             results.append(result)
+            print(in_words(result))
     write_results(results, paths.RECIPE_RESULTS / f"{recipe}.csv")
 
 

@@ -40,8 +40,12 @@ def name(text: str) -> str:
 
 def labels(text: str) -> list[int | Literal["all"]]:
     """Numbers of labels per class, with commas between them."""
+    if not re.fullmatch(r"(all|[1-9][0-9]{0,8})(,(all|[1-9][0-9]{0,8}))*", text):
+        raise argparse.ArgumentTypeError(
+            f"should be whole numbers of at least 1, or all, with commas between, not {text!r}"
+        )
     found: list[int | Literal["all"]] = [
-        "all" if part == "all" else count(part) for part in text.split(",")
+        "all" if part == "all" else int(part) for part in text.split(",")
     ]
     if len(set(found)) < len(found):
         raise argparse.ArgumentTypeError(f"should differ from each other, not {text}")

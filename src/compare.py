@@ -28,7 +28,7 @@ def _compare(first: str, second: str) -> None:
     with evaluations(first, second) as [one, other]:
         print(f"A is {one.run_id}, B is {other.run_id}.")
         for role in ("source", "target"):
-            if one.tests[role] != other.tests[role]:
+            if one.tests[role] != other.tests[role] or not one.tests[role]:
                 print(f"on {role}: not comparable, for the test images differ")
                 continue
             print(compare_predictions("A", one.files, "B", other.files, role))

@@ -36,16 +36,19 @@ def _crossval(folds: int) -> None:
     from src.tracking.repro import bring_up_to_date
     from src.tracking.store import CROSSVAL
     from src.training.console import Console
-    from src.training.crossval import cross_validate, draw_folds, join
+    from src.training.crossval import check_epochs_are_fixed, cross_validate, draw_folds, join
     from src.training.reporting import Reporter
 
     params = load(Params)
+    check_epochs_are_fixed(params.train)
     train_path, val_path = (paths.SOURCE_TENSORS / name for name in (paths.TRAIN, paths.VAL))
     bring_up_to_date("preprocess", [train_path, val_path])
     train_set = load_images(train_path)
     data = join(train_set, load_images(val_path))
     places = draw_folds(data.labels, folds, params.seed)
-    with track_family(CROSSVAL, "crossval", params.model_dump(), "train") as family:
+    with track_family(
+        CROSSVAL, "crossval", {**params.model_dump(), "folds": folds}, "train"
+    ) as family:
 
         @contextmanager
         def watch(number: int, images: int) -> Iterator[list[Reporter]]:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from src.errors import UserError
 from src.idx import Array, read_idx, read_shape
 
+MOST_CLASSES = 1_000
 CLASSES = "classes.txt"  # a name per line, that of label 0 first
 
 
@@ -50,8 +51,23 @@ def look_into(folder: Path) -> Contents:
             f"{files.train_images}: should have 3 dimensions (images, height, width) "
             f"or 4 (and channels), not {len(shape)}"
         )
-    classes = class_names(folder, read_idx(files.train_labels), read_idx(files.test_labels))
+    train_labels, test_labels = _read_labels(files.train_labels), _read_labels(files.test_labels)
+    if train_labels.min() > 0:
+        raise UserError(
+            f"{files.train_labels}: labels should count from 0, not {train_labels.min()}"
+        )
+    classes = class_names(folder, train_labels, test_labels)
     return Contents(shape[1], shape[2], classes, shape[0])
+
+
+def _read_labels(path: Path) -> Array:
+    labels = read_idx(path)
+    if labels.ndim != 1:
+        raise UserError(f"{path}: labels should have 1 dimension, not {labels.ndim}")
+    for label in (labels.min(), labels.max()):
+        if not 0 <= label < MOST_CLASSES:
+            raise UserError(f"{path}: labels should be 0 to {MOST_CLASSES - 1}, not {label}")
+    return labels
 
 
 def class_names(folder: Path, *labels: Array) -> tuple[str, ...]:
@@ -68,7 +84,7 @@ def class_names(folder: Path, *labels: Array) -> tuple[str, ...]:
 
 def read_class_names(path: Path) -> tuple[str, ...]:
     try:
-        names = tuple(line.strip() for line in path.read_text("utf-8").splitlines())
+        names = tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines())
     except UnicodeDecodeError:
         raise UserError(f"{path}: should be text in UTF-8") from None
     if not all(names) or len(set(names)) < len(names):

@@ -40,10 +40,11 @@ def _transfer(arguments: argparse.Namespace) -> None:
     from src.training.console import Console
 
     params = load(Params)
+    logged = {**params.model_dump(), "seeds": arguments.seeds, "labels": arguments.labels}
     folders = (paths.SOURCE_TENSORS, paths.TARGET_TENSORS)
     names = (paths.TRAIN, paths.VAL, paths.TEST)
     bring_up_to_date("preprocess", [folder / name for folder in folders for name in names])
-    with track_family(TRANSFER, "transfer", params.model_dump(), "preprocess") as family:
+    with track_family(TRANSFER, "transfer", logged, "preprocess") as family:
         device = set_up(params.runtime)
         family.parent.tags(describe(device))
         source, target = (

@@ -113,7 +113,8 @@ def test_the_table_of_recipes_depends_on_every_recipe() -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_stage_declares_exactly_the_parameters_it_reads(stage: str) -> None:
     sections = importlib.import_module(f"pipeline.{stage}").Params
-    assert STAGES[stage]["params"] == list(sections.model_fields)
+    declared = {key.split(".")[0]: None for key in STAGES[stage]["params"]}
+    assert list(declared) == list(sections.model_fields)
 
 
 def test_stage_scripts_are_thin() -> None:

@@ -9,7 +9,7 @@ from src.config.data import DataConfig, classes_of, facts_of, raw_folder
 from src.data.sources import is_as_taken_over, obtain
 from src.errors import UserError
 from src.folders import look_into
-from src.idx import read_idx, write_idx
+from src.idx import Array, read_idx, write_idx
 from tests.own import write_own
 
 
@@ -66,6 +66,28 @@ def test_what_is_not_a_data_set_is_refused_in_a_line_that_names_it(tmp_path: Pat
     (own / "classes.txt").write_text("yes\nno\nno\n")
     with pytest.raises(UserError, match=r"classes\.txt: should name every class once"):
         look_into(own)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (np.full(12, 2_000_000_000, np.int32), "labels should be 0 to 999, not 2000000000"),
+        (np.full(12, -1, np.int16), "labels should be 0 to 999, not -1"),
+        (np.tile([1, 2, 3], 4).astype(np.uint8), "labels should count from 0, not 1"),
+        (np.zeros((12, 1), np.uint8), "labels should have 1 dimension, not 2"),
+    ],
+)
+def test_labels_out_of_range_are_told(tmp_path: Path, labels: Array, told: str) -> None:
+    own = write_own(tmp_path)
+    write_idx(own / "train-labels-idx1-ubyte.gz", labels)
+    with pytest.raises(UserError, match=f"train-labels-idx1-ubyte.gz: {told}"):
+        look_into(own)
+
+
+def test_names_may_begin_with_the_mark_that_windows_writes(tmp_path: Path) -> None:
+    own = write_own(tmp_path)
+    (own / "classes.txt").write_text("cat\ndog\nowl\n", "utf-8-sig")
+    assert look_into(own).classes == ("cat", "dog", "owl")
 
 
 def test_a_change_in_a_folder_is_noticed(tmp_path: Path) -> None:

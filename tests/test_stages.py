@@ -265,7 +265,11 @@ def test_ways_to_transfer_are_compared_in_one_table(project: Clone) -> None:
 
 
 def test_two_pipelines_are_compared_image_by_image(project: Clone) -> None:
-    project.call("dvc", "exp", "run", "-S", "train.epochs=1")
+    before = project.outputs()
+    project.call("dvc", "exp", "run", "-S", "finetune.rehearsal=1.0")
+    after = project.outputs()
+    assert after["models/finetuned.safetensors"] != before["models/finetuned.safetensors"]
+    assert after["models/scratch.safetensors"] == before["models/scratch.safetensors"]
     first, *_, last = (run for run in project.runs() if run.info.run_name == "evaluate")
     printed = project.call("python", "-m", "src.compare", first.info.run_id, last.info.run_id)
     lines = printed.splitlines()
@@ -276,8 +280,8 @@ def test_two_pipelines_are_compared_image_by_image(project: Clone) -> None:
         "finetuned on target",
         "scratch on target",
     ]
-    before, after = (run.data.metrics["base_source_accuracy"] for run in (first, last))
-    assert f"B against A: {100 * (after - before):+.2f} points" in lines[1]
+    was, became = (run.data.metrics["finetuned_target_accuracy"] for run in (first, last))
+    assert f"B against A: {100 * (became - was):+.2f} points" in lines[4]
     same = project.call("python", "-m", "src.compare", first.info.run_id[:8], first.info.run_id)
     assert same.count("no difference can be told (McNemar's p 1)") == 5
 
@@ -286,7 +290,11 @@ def test_two_pipelines_are_compared_image_by_image(project: Clone) -> None:
     ("command", "wrong", "told"),
     [
         ("src.crossval", ["--folds", "1"], "--folds: should be at least 2"),
-        ("src.transfer", ["--labels", "1,x"], "--labels: should be a whole number"),
+        (
+            "src.transfer",
+            ["--labels", "1,x"],
+            "--labels: should be whole numbers of at least 1, or all",
+        ),
         ("src.transfer", ["--labels", "1,1"], "--labels: should differ from each other"),
         ("src.compare", ["nothing", "nothing"], "should be the beginning of one run's id"),
         ("src.compare", ["one"], "RUN"),

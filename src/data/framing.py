@@ -26,7 +26,7 @@ def fit_images(images: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
         )
     coloured = _with_channels(images, channels)
     factor = min(height / images.shape[2], width / images.shape[3])
-    inner_height, inner_width = round(images.shape[2] * factor), round(images.shape[3] * factor)
+    inner_height, inner_width = (max(1, round(side * factor)) for side in images.shape[2:])
     top, left = (height - inner_height) // 2, (width - inner_width) // 2
     framed = images.new_zeros(len(images), *image_shape)
     framed[:, :, top : top + inner_height, left : left + inner_width] = _resized(

@@ -1,5 +1,6 @@
 """What is in a data set: counts, pixels, duplicates, and what its classes look like."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -63,29 +64,32 @@ def _pixels(name: str, data: ImageSet) -> dict[str, str | int | float]:
 
 
 def duplicates(roles: Mapping[str, Splits]) -> pd.DataFrame:
-    """Test images that are, pixel for pixel, in training or validation: a row per pair.
+    """Test images that are, pixel for pixel, in training or validation, as tensors.
 
-    Of every role's test images in every role's other splits, since all of these train a model.
+    Of every role's test images in every role's other splits, since all of these train a model: a
+    row for each split that has copies, with their number, and place and class of the first.
     """
-    known: dict[bytes, list[tuple[str, int, str]]] = {}
+    known: dict[bytes, dict[str, tuple[int, str, int]]] = {}
     for role, splits in roles.items():
         for split, data in (("train", splits.train), ("val", splits.val)):
             for index, (key, label) in enumerate(_keys(data)):
-                known.setdefault(key, []).append((f"{role} {split}", index, label))
+                places = known.setdefault(key, {})
+                first, name, copies = places.get(f"{role} {split}", (index, label, 0))
+                places[f"{role} {split}"] = (first, name, copies + 1)
     rows = [
-        (role, test_index, test_label, *twin)
+        (role, test_index, test_label, found_in, *twin)
         for role, splits in roles.items()
         for test_index, (key, test_label) in enumerate(_keys(splits.test))
-        for twin in known.get(key, ())
+        for found_in, twin in known.get(key, {}).items()
     ]
-    columns = ["test_set", "test_index", "test_class", "found_in", "index", "class"]
+    columns = ["test_set", "test_index", "test_class", "found_in", "index", "class", "copies"]
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 
 def _keys(data: ImageSet) -> list[tuple[bytes, str]]:
     images = data.images.numpy()
     return [
-        (image.tobytes(), data.classes[label])
+        (hashlib.sha256(image).digest(), data.classes[label])
         for image, label in zip(images, data.labels.tolist(), strict=True)
     ]
 

@@ -8,7 +8,7 @@ from src.config.data import own_folder
 from src.data import embedded
 from src.data.published import obtain_published
 from src.files import written_whole
-from src.folders import CLASSES, class_names, find_files, look_into, read_class_names
+from src.folders import CLASSES, find_files, look_into, read_class_names
 from src.idx import (
     TEST_IMAGES,
     TEST_LABELS,
@@ -52,9 +52,8 @@ def _divide(folder: Path, images: Array, labels: Array) -> None:
 
 def _take_over(own: Path, folder: Path) -> None:
     """Whatever the files are called and however they are packed, they are then as MNIST's are."""
+    names = look_into(own).classes
     arrays = [read_idx(path) for path in find_files(own)]
-    _, train_labels, _, test_labels = arrays
-    names = class_names(own, train_labels, test_labels)
     _write(folder, *arrays)
     with written_whole(folder / CLASSES) as partial:
         partial.write_text("".join(f"{name}\n" for name in names), "utf-8")

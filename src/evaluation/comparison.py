@@ -75,7 +75,8 @@ def _right(predictions: Path) -> np.ndarray:
 def compare(first: np.ndarray, second: np.ndarray) -> Comparison:
     """first, second: bool [N], which images are read right.
 
-    The interval is that of Agresti and Min, 2005, for paired proportions; p is McNemar's, exact.
+    The interval is that of Agresti and Min, 2005, for paired proportions; p is McNemar's, exact,
+    which is the more cautious: where it finds no difference, the interval is widened to hold 0.
     """
     n = len(first)
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
@@ -83,20 +84,17 @@ def compare(first: np.ndarray, second: np.ndarray) -> Comparison:
     gained, lost, total = only_second + 0.5, only_first + 0.5, n + 2
     centre = (gained - lost) / total
     reach = Z * math.sqrt(gained + lost - (gained - lost) ** 2 / total) / total
-    return Comparison(
-        n,
-        only_first,
-        only_second,
-        difference=(only_second - only_first) / n,
-        low=max(-1.0, centre - reach),
-        high=min(1.0, centre + reach),
-        p=mcnemar(first, second),
-    )
+    low, high = max(-1.0, centre - reach), min(1.0, centre + reach)
+    p = mcnemar(first, second)
+    if p >= CHANCE:
+        low, high = min(low, 0.0), max(high, 0.0)
+    return Comparison(n, only_first, only_second, (only_second - only_first) / n, low, high, p)
 
 
 def in_words(first: str, second: str, found: Comparison) -> str:
     """How the second of these models differs from the first, for people."""
-    verdict = "more than chance" if found.p < CHANCE else "no difference can be told"
+    told = found.p < CHANCE and not found.low <= 0 <= found.high
+    verdict = "more than chance" if told else "no difference can be told"
     return (
         f"{second} against {first}: {100 * found.difference:+.2f} points (95 % interval "
         f"{100 * found.low:+.2f} to {100 * found.high:+.2f}); of {found.n} images "

@@ -1,4 +1,4 @@
-"""Test images made worse, each kind in five strengths: how much a model's accuracy depends on."""
+"""Test images made worse in six ways, each in five strengths."""
 
 import math
 from collections.abc import Callable
@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from src.data.tensors import ImageSet
 from src.data.warp import warp
 from src.runtime import generator
+
+BATCH = 500  # bounds the memory, of which blurring takes the most
 
 STRENGTHS = (1, 2, 3, 4, 5)
 
@@ -87,8 +89,11 @@ def corrupt(data: ImageSet, kind: str, strength: int, seed: int) -> ImageSet:
     Of one kind, all strengths draw the same, so that only the strength differs.
     """
     draw = generator(seed, f"corruption/{kind}")
-    worse = CORRUPTIONS[kind](data.images.float(), strength, draw)
-    return replace(data, images=worse.round().clamp(0, 255).byte())
+    worse = [
+        CORRUPTIONS[kind](images.float(), strength, draw).round().clamp(0, 255).byte()
+        for images in data.images.split(BATCH)
+    ]
+    return replace(data, images=torch.cat(worse))
 
 
 def _side(images: Tensor) -> int:

@@ -1,5 +1,7 @@
 """What models say of test sets."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -56,6 +58,14 @@ def evaluate(checkpoint: Checkpoint, test_set: ImageSet, config: EvaluateConfig)
     logits, classes = match_classes(logits, checkpoint.classes, test_set.classes)
     metrics = measure(logits, labels, config.calibration_bins)
     return Evaluation(metrics, test_set.images.cpu(), labels, logits, classes)
+
+
+def fingerprint(data: ImageSet) -> str:
+    """What is equal for equal images with equal labels, whatever else their file holds."""
+    digest = hashlib.sha256(data.images.cpu().numpy().tobytes())
+    digest.update(data.labels.cpu().numpy().tobytes())
+    digest.update(json.dumps([data.image_shape, data.classes]).encode())
+    return digest.hexdigest()
 
 
 def accuracy(checkpoint: Checkpoint, data: ImageSet) -> float:

@@ -1,89 +1,24 @@
 """The published recipes side by side: what each came to with several seeds."""
 
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
-from tempfile import TemporaryDirectory
 
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from src.config.data import DataConfig, facts_of
-from src.config.model import ModelConfig
-from src.config.train import TrainConfig
-from src.data.sources import obtain
-from src.data.splits import Splits, read_splits
 from src.drawing import save_figure
 from src.evaluation.metrics import wilson
 from src.files import write_csv, written_whole
-from src.runtime import generator
-from src.training.inference import predict
-from src.training.reporting import Reporter
-from src.training.scratch import train_from_scratch
+from src.training.recipes import Result
 
 
-@dataclass(frozen=True)
-class Result:
-    """What one training of a recipe came to."""
-
-    recipe: str
-    seed: int
-    parameters: int  # numbers that are trained
-    epochs: int
-    seconds_per_epoch: float  # of training alone, the median epoch
-    seconds: float  # of the whole training, validation included
-    n: int  # test images
-    correct: int  # of them
-
-    @property
-    def accuracy(self) -> float:
-        return self.correct / self.n
-
-    def __str__(self) -> str:
-        low, high = wilson(self.correct, self.n)
-        return (
-            f"{self.recipe} seed {self.seed}: test accuracy {self.accuracy:.2%} "
-            f"({low:.2%} to {high:.2%}), {self.seconds:.0f} s"
-        )
-
-
-def obtain_splits(data: DataConfig, seed: int, downloads: Path, device: torch.device) -> Splits:
-    """The splits of `data.source`, split by `seed`, in its own size, on the device."""
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        obtain(data.source, folder, downloads)
-        classes = facts_of(data.source).classes
-        splits = read_splits(folder, classes, data.val_images, generator(seed, "split"))
-    return Splits(*(split.to(device) for split in splits))
-
-
-def try_out(
-    recipe: str,
-    model: ModelConfig,
-    train: TrainConfig,
-    splits: Splits,
-    seed: int,
-    reporters: Sequence[Reporter],
-) -> Result:
-    """Train with the seed given, then read the test images, once."""
-    started = time.perf_counter()
-    trained = train_from_scratch(model, train, splits.train, splits.val, seed, reporters)
-    seconds = time.perf_counter() - started
-    network, epochs = trained.checkpoint.model, trained.fit.epochs
-    right = predict(network, splits.test).argmax(1) == splits.test.labels
-    return Result(
-        recipe=recipe,
-        seed=seed,
-        parameters=sum(weights.numel() for weights in network.parameters()),
-        epochs=len(epochs),
-        seconds_per_epoch=median(len(splits.train) / epoch.images_per_second for epoch in epochs),
-        seconds=seconds,
-        n=len(right),
-        correct=int(right.sum()),
+def in_words(result: Result) -> str:
+    low, high = wilson(result.correct, result.n)
+    return (
+        f"{result.recipe} seed {result.seed}: test accuracy {result.accuracy:.2%} "
+        f"({low:.2%} to {high:.2%}), {result.seconds:.0f} s"
     )
 
 
@@ -150,7 +85,7 @@ def write_comparison(table: pd.DataFrame, folder: Path) -> None:
 def draw_recipes(table: pd.DataFrame, path: Path) -> None:
     """Test accuracy with its interval (left), beside the published one, and time (right)."""
     figure = Figure(figsize=(10, 0.6 * len(table) + 1.4), layout="constrained")
-    accuracy, time = figure.subplots(1, 2, sharey=True)
+    accuracy, speed = figure.subplots(1, 2, sharey=True)
     rows = range(len(table))
     below = table["accuracy"] - table["accuracy_lo"]
     above = table["accuracy_hi"] - table["accuracy"]
@@ -164,8 +99,8 @@ def draw_recipes(table: pd.DataFrame, path: Path) -> None:
     accuracy.locator_params(axis="x", nbins=6)
     accuracy.grid(axis="x", alpha=0.3)
     accuracy.legend()
-    time.barh(rows, table["seconds_per_epoch"])
-    time.plot(table["published_seconds_per_epoch"], rows, "x", color="C3")
-    time.set(title="seconds per epoch")
-    time.invert_yaxis()
+    speed.barh(rows, table["seconds_per_epoch"])
+    speed.plot(table["published_seconds_per_epoch"], rows, "x", color="C3")
+    speed.set(title="seconds per epoch")
+    speed.invert_yaxis()
     save_figure(figure, path)

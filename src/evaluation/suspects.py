@@ -43,7 +43,8 @@ def suspects(logits: Tensor, labels: Tensor) -> pd.DataFrame:
     """Images whose label a model that did not learn them confidently disputes, the surest first.
 
     logits: [N, classes], labels: [N]. An image is suspected if the probability of another class is
-    at least as large as it is on average for images of that class. margin, by which they are
+    larger than the label's, and at least as large as it is on average for images of that class.
+    Images that the model reads as labelled are none. margin, by which they are
     ordered: that probability less the label's. The index is the image's.
     Source: confident learning, Northcutt, Jiang and Chuang, 2021.
     """
@@ -56,5 +57,5 @@ def suspects(logits: Tensor, labels: Tensor) -> pd.DataFrame:
     confident = probability.where(probability >= usual, -1.0)
     best, claimed = confident.max(1)
     table = pd.DataFrame({"label": labels, "claimed": claimed, "margin": best - own})
-    disputed = table[((best >= 0) & (claimed != labels)).numpy()]
+    disputed = table[((best >= 0) & (best > own)).numpy()]
     return disputed.sort_values("margin", ascending=False, kind="stable")

@@ -26,7 +26,8 @@ Labels = int | Literal["all"]
 
 STRATEGIES = ("head", "full", "gradual", "discriminative")
 ZERO_SHOT, REHEARSAL, SCRATCH = "zero-shot", "rehearsal", "scratch"
-BASELINES = (ZERO_SHOT, SCRATCH)
+# Of whom a figure says nothing: the control itself, and what has never seen the source.
+UNTOLD = {"gain": (ZERO_SHOT, SCRATCH), "source_test": (SCRATCH,)}
 METHODS = (ZERO_SHOT, *STRATEGIES, REHEARSAL, SCRATCH)
 
 
@@ -39,18 +40,23 @@ class Outcome:
     labels: str  # per class
     target_val: float
     target_test: float
-    source_test: float
+    source_test: float  # NaN where the source has other classes
 
     def __str__(self) -> str:
+        source = "" if math.isnan(self.source_test) else f", source {self.source_test:.2%}"
         return (
             f"seed {self.seed}, {self.labels} labels per class, {self.method}: "
-            f"target {self.target_test:.2%}, source {self.source_test:.2%}"
+            f"target {self.target_test:.2%}{source}"
         )
 
     def metrics(self) -> dict[str, float]:
         """By names that tell them from those of other ways and numbers of labels."""
         tests = {"target_test": self.target_test, "source_test": self.source_test}
-        return {f"{self.method}_{self.labels}_{name}": value for name, value in tests.items()}
+        return {
+            f"{self.method}_{self.labels}_{name}": value
+            for name, value in tests.items()
+            if not math.isnan(value)
+        }
 
 
 def try_seed(
@@ -117,13 +123,15 @@ def _judge(
     target: Splits,
     seed: int,
 ) -> Outcome:
+    alike = source.test.classes == target.test.classes
     return Outcome(
         seed,
         method,
         str(labels),
         target_val=accuracy(model, target.val),
         target_test=accuracy(model, target.test),
-        source_test=accuracy(model, source.test),
+        # With other classes the model has no names for the source's any more.
+        source_test=accuracy(model, source.test) if alike else math.nan,
     )
 
 
@@ -161,17 +169,18 @@ def as_markdown(table: pd.DataFrame) -> str:
         "source_test": "Accuracy on the source's test images: what is not forgotten",
         "target_val": "Accuracy on the target's validation images, by which to choose",
     }
-    return "\n".join(_section(table, column, title) for column, title in titles.items())
+    told = [column for column in titles if table[column].notna().any()]
+    return "\n".join(_section(table, column, titles[column]) for column in told)
 
 
 def _section(table: pd.DataFrame, column: str, title: str) -> str:
     labels = list(dict.fromkeys(table["labels"]))
     lines = [
-        f"{title}; mean of {table['seeds'].max()} seeds ± half the 95 % interval.\n",
+        f"{title}; mean of {table['seeds'].max()} seeds ± half its 95 % interval over seeds.\n",
         f"| labels per class | {' | '.join(labels)} |",
         f"| --- |{' --- |' * len(labels)}",
     ]
-    told = table[~table["method"].isin(BASELINES)] if column == "gain" else table
+    told = table[~table["method"].isin(UNTOLD.get(column, ()))]
     for method, rows in told.groupby("method", sort=False):
         cells = {
             row["labels"]: _cell(row[column], row[f"{column}_hi"]) for _, row in rows.iterrows()

@@ -19,7 +19,10 @@ from src.errors import UserError
 from src.paths import DVC_LOCK, DVC_YAML, PARAMS
 
 CODE = ("src", "pipeline", "dvc.yaml")
-DECISIVE = ("data/", "src/data/", "src/models/", "src/training/", "src/runtime.py")
+DECISIVE = (
+    *("data/", "src/data/", "src/models/", "src/training/", "src/idx.py", "src/runtime.py"),
+    *("src/config/data.py", "src/config/model.py"),
+)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ EVALUATION = "evaluation"  # the folder of a run's artifacts
 
 class Evaluated(NamedTuple):
     run_id: str
-    tests: dict[str, str | None]  # by role, the hash of the test images
+    tests: dict[str, str]  # by role, the fingerprint of the test images
     files: Path
 
 
@@ -35,10 +35,8 @@ def evaluations(*runs: str) -> Iterator[list[Evaluated]]:
             folder = Path(copies) / str(number)
             folder.mkdir()
             client.download_artifacts(entry.info.run_id, EVALUATION, str(folder))
-            tests = {
-                role: entry.data.tags.get(f"input.data/tensors/{role}/test.safetensors")
-                for role in ("source", "target")
-            }
+            tags = entry.data.tags
+            tests = {role: tags.get(f"test.{role}", "") for role in ("source", "target")}
             found.append(Evaluated(entry.info.run_id, tests, folder / EVALUATION))
         yield found
 

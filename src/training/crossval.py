@@ -59,6 +59,15 @@ def draw_folds(labels: Tensor, count: int, seed: int) -> list[Tensor]:
 Watch = Callable[[int, int], AbstractContextManager[Sequence[Reporter]]]
 
 
+def check_epochs_are_fixed(train: TrainConfig) -> None:
+    """UserError where held-out images would choose the epoch by which they are then judged."""
+    if train.keep_best or train.patience is not None:
+        raise UserError(
+            "train.keep_best and train.patience: should be false and null to cross-validate: the "
+            "held-out images would choose the epoch by which they are judged"
+        )
+
+
 def cross_validate(
     model: ModelConfig,
     train: TrainConfig,
@@ -83,15 +92,7 @@ def train_without(
     seed: int,
     reporters: Sequence[Reporter] = (),
 ) -> Fold:
-    """Train on all but the images at these places, as the train stage does; then read those.
-
-    Raises UserError where the held-out images would choose the epoch by which they are judged.
-    """
-    if train.keep_best or train.patience is not None:
-        raise UserError(
-            "train.keep_best and train.patience: should be false and null to cross-validate: the "
-            "held-out images would choose the epoch by which they are judged"
-        )
+    """Train on all but the images at these places, as the train stage does; then read those."""
     learned = torch.ones(len(data), dtype=torch.bool)
     learned[held_out] = False
     train_set, rest = _standardised(data.subset(learned.nonzero().flatten())), data.subset(held_out)

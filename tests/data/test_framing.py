@@ -37,6 +37,13 @@ def test_what_is_left_stays_left_and_what_is_up_stays_up() -> None:
     assert fitted[6:, :].max() == fitted[:, 11:].max() == 0
 
 
+def test_edges_are_smooth_and_sides_are_at_least_a_pixel() -> None:
+    image = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
+    image[..., 4:] = 255
+    assert len(fit_images(image, (1, 28, 28)).unique()) > 4
+    assert fit_images(noise(1, 1, 1, 1000), (1, 28, 28)).shape == (1, 1, 28, 28)
+
+
 def test_each_image_and_channel_is_scaled_by_itself() -> None:
     images = noise(4, 3, 8, 8)
     fitted = fit_images(images, (3, 20, 20))

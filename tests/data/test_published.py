@@ -16,7 +16,12 @@ from src.data.sources import obtain
 from src.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Array, read_idx, write_idx
 
 RANDOM = np.random.default_rng(0)
-IMAGES = RANDOM.integers(0, 256, (5, 28, 28), np.uint8)
+# Train and test differ, lest one be taken for the other.
+IMAGES = {
+    part: RANDOM.integers(0, 256, (count, 28, 28), np.uint8)
+    for part, count in (("train", 6), ("test", 5))
+}
+FILES = {"train": (TRAIN_IMAGES, TRAIN_LABELS), "test": (TEST_IMAGES, TEST_LABELS)}
 
 Fetch = Callable[[str, dict[str, Path]], dict[str, Array]]
 
@@ -55,7 +60,8 @@ def test_every_data_set_by_name_is_embedded_or_published() -> None:
 
 @pytest.mark.parametrize("dataset", ["fashion-mnist", "kmnist"])
 def test_idx_files_are_taken_as_they_are(tmp_path: Path, fetched: Fetch, dataset: str) -> None:
-    arrays = [IMAGES, np.arange(5, dtype=np.uint8), IMAGES[:2], np.arange(2, dtype=np.uint8)]
+    labels = np.arange(6, dtype=np.uint8)
+    arrays = [IMAGES["train"], labels, IMAGES["test"], labels[:5]]
     names = [TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS]
     files = {
         name: stored(tmp_path / name, array) for name, array in zip(names, arrays, strict=True)
@@ -66,25 +72,26 @@ def test_idx_files_are_taken_as_they_are(tmp_path: Path, fetched: Fetch, dataset
 
 
 def test_a_qmnist_label_is_the_first_of_eight_facts(tmp_path: Path, fetched: Fetch) -> None:
-    facts = RANDOM.integers(10, 60_000, (5, 8), np.int32)
-    facts[:, 0] = [3, 1, 4, 1, 5]
+    digits = {"train": [3, 1, 4, 1, 5, 9], "test": [2, 7, 1, 8, 2]}
     files = {}
     for part in ("train", "test"):
-        files[f"qmnist-{part}-images-idx3-ubyte.gz"] = stored(tmp_path / f"{part}-i", IMAGES)
+        facts = RANDOM.integers(10, 60_000, (len(digits[part]), 8), np.int32)
+        facts[:, 0] = digits[part]
+        files[f"qmnist-{part}-images-idx3-ubyte.gz"] = stored(tmp_path / f"{part}-i", IMAGES[part])
         files[f"qmnist-{part}-labels-idx2-int.gz"] = stored(tmp_path / f"{part}-l", facts)
     made = fetched("qmnist", files)
-    for images, labels in ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)):
-        assert np.array_equal(made[images], IMAGES)
+    for part, (images, labels) in FILES.items():
+        assert np.array_equal(made[images], IMAGES[part])
         assert made[labels].dtype == np.uint8
-        assert made[labels].tolist() == [3, 1, 4, 1, 5]
+        assert made[labels].tolist() == digits[part]
 
 
 @pytest.mark.parametrize(
     ("split", "written", "read"),
     [
-        ("letters", [1, 2, 26, 3, 1], [0, 1, 25, 2, 0]),
-        ("balanced", [0, 46, 10, 36, 9], [0, 46, 10, 36, 9]),
-        ("digits", [9, 0, 1, 2, 3], [9, 0, 1, 2, 3]),
+        ("letters", [1, 2, 26, 3, 1, 9], [0, 1, 25, 2, 0, 8]),
+        ("balanced", [0, 46, 10, 36, 9, 1], [0, 46, 10, 36, 9, 1]),
+        ("digits", [9, 0, 1, 2, 3, 4], [9, 0, 1, 2, 3, 4]),
     ],
 )
 def test_emnist_stands_upright_and_counts_from_0(
@@ -93,15 +100,15 @@ def test_emnist_stands_upright_and_counts_from_0(
     with ZipFile(tmp_path / "packed", "w") as archive:
         for part in ("train", "test"):
             for what, array in (
-                ("images-idx3", IMAGES),
-                ("labels-idx1", np.array(written, np.uint8)),
+                ("images-idx3", IMAGES[part]),
+                ("labels-idx1", np.array(written[-len(IMAGES[part]) :], np.uint8)),
             ):
                 path = stored(tmp_path / "member", array)
                 archive.write(path, f"gzip/emnist-{split}-{part}-{what}-ubyte.gz")
     made = fetched(f"emnist-{split}", {"gzip.zip": tmp_path / "packed"})
-    for images, labels in ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)):
-        assert np.array_equal(made[images][1], IMAGES[1].T)
-        assert made[labels].tolist() == read
+    for part, (images, labels) in FILES.items():
+        assert np.array_equal(made[images][1], IMAGES[part][1].T)
+        assert made[labels].tolist() == read[-len(IMAGES[part]) :]
 
 
 def test_the_classes_of_emnist_are_those_of_torchvision() -> None:
@@ -117,14 +124,14 @@ def test_usps_is_read_as_torchvision_reads_it(tmp_path: Path, fetched: Fetch) ->
         " ".join([str(label), *(f"{place}:{value}" for place, value in enumerate(row, start=1))])
         for label, row in zip((1, 10, 5, 3), ink, strict=True)
     ]
-    packed = bz2.compress("\n".join(lines).encode())
     files = {}
-    for name in ("usps.bz2", "usps.t.bz2"):
+    for name, shown in (("usps.bz2", lines), ("usps.t.bz2", lines[1:])):
+        packed = bz2.compress("\n".join(shown).encode())
         (tmp_path / f"{name}-as-published").write_bytes(packed)
         (tmp_path / name).write_bytes(packed)
         files[name] = tmp_path / f"{name}-as-published"
     made = fetched("usps", files)
-    other = USPS(str(tmp_path), train=False)
-    assert np.array_equal(made[TEST_IMAGES], other.data)
-    assert made[TEST_LABELS].tolist() == other.targets == [0, 9, 4, 2]
-    assert np.array_equal(made[TRAIN_IMAGES], made[TEST_IMAGES])
+    for train, (images, labels) in ((True, FILES["train"]), (False, FILES["test"])):
+        other = USPS(str(tmp_path), train=train)
+        assert np.array_equal(made[images], other.data)
+        assert made[labels].tolist() == other.targets == [0, 9, 4, 2][0 if train else 1 :]

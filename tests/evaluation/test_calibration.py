@@ -1,10 +1,19 @@
+from pathlib import Path
+
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from src.evaluation.calibration import COLDEST, fit_temperature, reliability
+from src.data.splits import Splits
+from src.evaluation.calibration import fit_temperature, reliability, write_calibration
+from src.evaluation.judging import evaluate_all
 from src.evaluation.metrics import calibration_error
 from src.runtime import generator
+from src.training.inference import predict
+from src.training.scratch import train_from_scratch
+from tests.conftest import shrunk
 
 
 def calibrated(n: int = 20_000) -> tuple[Tensor, Tensor]:
@@ -27,9 +36,39 @@ def test_a_temperature_mends_what_it_was_fitted_for() -> None:
     assert calibration_error(mended, labels, 15) < 0.02 < calibration_error(sure, labels, 15)
 
 
-def test_without_a_mistake_the_temperature_ends_at_its_bound() -> None:
-    logits = torch.eye(4) * 3
-    assert fit_temperature(logits, torch.arange(4)) == pytest.approx(COLDEST, rel=0.01)
+def test_few_images_without_a_mistake_ask_for_no_certainty() -> None:
+    """A calibrated model of 99.9 %: fitted on so few images, it should stay about as good."""
+    draw = generator(1, "few")
+    logits = torch.zeros(20_000, 10)
+    logits[:, 0] = torch.randn(20_000, generator=draw) + 9.5
+    labels = torch.multinomial(logits.softmax(1), 1, generator=draw)[:, 0]
+    few = torch.arange(142)
+    assert (labels[few] == 0).all()
+    temperature = fit_temperature(logits[few], labels[few])
+    assert 0.5 < temperature < 1.5
+    before, after = (F.cross_entropy(logits / t, labels).item() for t in (1, temperature))
+    assert after < before * 1.2
+
+
+def test_the_temperature_is_of_the_validation_images(tmp_path: Path, few: Splits) -> None:
+    params = shrunk(train__epochs=4)
+    base = train_from_scratch(params.model, params.train, few.train, few.val, 0).checkpoint
+    models = dict.fromkeys(("base", "finetuned", "scratch"), base)
+    found = evaluate_all(models, {"source": few.test, "target": few.test}, params.evaluate)
+    vals = {"source": few.val, "target": few.train}
+    metrics = write_calibration(found, models, vals, 15, tmp_path)
+    table = pd.read_csv(tmp_path / "calibration.csv").set_index("model")
+    for model, split in (("base", few.val), ("finetuned", few.train)):
+        said = predict(base.model, split)
+        expected = fit_temperature(said, split.labels)
+        assert table.loc[model, "temperature"] == pytest.approx(expected)
+        assert table.loc[model, "val_images"] == len(split)
+        assert table.loc[model, "val_mistakes"] == (said.argmax(1) != split.labels).sum()
+    scaled = predict(base.model, few.test) / metrics["base_source_temperature"]
+    assert metrics["base_source_loss_scaled"] == pytest.approx(
+        F.cross_entropy(scaled, few.test.labels).item(), rel=1e-4
+    )
+    assert (tmp_path / "reliability.png").exists()
 
 
 def test_reliability_by_hand() -> None:

@@ -21,9 +21,23 @@ def test_a_comparison_worked_by_hand() -> None:
     assert found.difference == pytest.approx(0.07)
     # Two-sided binomial: at most 2 of 11, or at least 9, at one half each.
     assert found.p == pytest.approx(2 * (1 + 11 + 55) / 2**11)
-    # Agresti and Min: 9.5 and 2.5 of 102.
+    # Agresti and Min: 9.5 and 2.5 of 102; that it leaves 0 out is more than the test finds.
     reach = 1.959964 * (12 - 7**2 / 102) ** 0.5 / 102
-    assert (found.low, found.high) == pytest.approx((7 / 102 - reach, 7 / 102 + reach))
+    assert 7 / 102 - reach > 0
+    assert (found.low, found.high) == pytest.approx((0, 7 / 102 + reach))
+    more = compare(*readers(both=80, first=2, second=12, neither=6))
+    reach = 1.959964 * (15 - 10**2 / 102) ** 0.5 / 102
+    assert (more.low, more.high) == pytest.approx((10 / 102 - reach, 10 / 102 + reach))
+
+
+@pytest.mark.parametrize("n", [50, 355, 1000])
+def test_verdict_and_interval_never_contradict_each_other(n: int) -> None:
+    for first in range(20):
+        for second in range(30):
+            found = compare(*readers(n - first - second, first, second, 0))
+            told = "more than chance" in in_words("a", "b", found)
+            assert told == (not found.low <= 0 <= found.high), found
+            assert not (told and found.p >= 0.05)
 
 
 def test_the_interval_holds_the_difference_in_95_of_100_draws() -> None:
@@ -47,7 +61,7 @@ def test_the_verdict_is_in_plain_words() -> None:
     better = in_words("base", "tuned", compare(*readers(80, 2, 15, 3)))
     assert better.startswith("tuned against base: +13.00 points")
     assert "of 100 images 15 better and 2 worse: more than chance" in better
-    assert "no difference can be told" in in_words("a", "b", compare(*readers(80, 4, 6, 10)))
+    assert "no difference can be told" in in_words("a", "b", compare(*readers(80, 4, 11, 5)))
 
 
 def test_predictions_of_two_pipelines_are_compared_model_by_model(tmp_path: Path) -> None:

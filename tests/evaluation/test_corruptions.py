@@ -1,5 +1,7 @@
 import math
+from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -8,7 +10,8 @@ from torchvision.transforms.v2 import functional as other
 from src.data.splits import Splits
 from src.data.tensors import ImageSet
 from src.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
-from src.evaluation.robustness import under_corruptions
+from src.evaluation.robustness import under_corruptions, write_robustness
+from src.training.inference import score
 from src.training.scratch import train_from_scratch
 from tests.conftest import shrunk
 
@@ -113,3 +116,36 @@ def test_the_table_has_every_kind_and_strength_with_its_interval(few: Splits) ->
     assert (table["accuracy_lo"] <= table["accuracy"]).all()
     worst = table[table["strength"] == 5]["accuracy"].mean()
     assert worst < table["accuracy"].iloc[0] - 0.1
+
+
+def test_only_the_strength_differs_between_strengths() -> None:
+    def directions(strength: int) -> Tensor:
+        across, down = centres(corrupt(square(), "shift", strength, 0).images)
+        return torch.atan2(down - 24.5, across - 24.5)
+
+    assert torch.allclose(directions(3), directions(5), atol=0.05)
+
+
+def test_batches_do_not_change_what_is_not_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = square()
+    whole = corrupt(data, "blur", 3, 0).images
+    monkeypatch.setattr("src.evaluation.corruptions.BATCH", 7)
+    assert torch.equal(corrupt(data, "blur", 3, 0).images, whole)
+    shifted = corrupt(data, "shift", 3, 0).images
+    assert len({image.numpy().tobytes() for image in shifted}) == 20  # each batch draws on
+
+
+def test_the_metric_is_the_mean_over_what_was_made_worse(tmp_path: Path, few: Splits) -> None:
+    params = shrunk(train__epochs=4)
+    base = train_from_scratch(params.model, params.train, few.train, few.val, 0).checkpoint
+    models = {"base": base, "finetuned": base}
+    metrics = write_robustness(models, {"source": few.test, "target": few.val}, 0, tmp_path)
+    table = pd.read_csv(tmp_path / "corruptions.csv")
+    for model, role in (("base", "source"), ("finetuned", "target")):
+        rows = table[(table["model"] == model) & (table["corruption"] != "none")]
+        assert metrics[f"{model}_{role}_accuracy_corrupted"] == pytest.approx(
+            rows["accuracy"].mean()
+        )
+    clean = table[table["corruption"] == "none"].set_index("model")["accuracy"]
+    assert clean["base"] == score(base.model, few.test).accuracy
+    assert clean["finetuned"] == score(base.model, few.val).accuracy

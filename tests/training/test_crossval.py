@@ -5,7 +5,7 @@ import torch
 
 from src.data.splits import Splits
 from src.errors import UserError
-from src.training.crossval import draw_folds, join, train_without
+from src.training.crossval import check_epochs_are_fixed, draw_folds, join, train_without
 from src.training.inference import predict
 from src.training.scratch import train_from_scratch
 from tests.conftest import shrunk
@@ -52,7 +52,6 @@ def test_a_fold_is_what_the_same_fit_says_of_images_it_has_not_seen(few: Splits)
 
 
 @pytest.mark.parametrize("change", [{"train__keep_best": True}, {"train__patience": 2}])
-def test_held_out_images_may_not_choose_the_epoch(few: Splits, change: dict[str, object]) -> None:
-    params = shrunk(**change)
+def test_held_out_images_may_not_choose_the_epoch(change: dict[str, object]) -> None:
     with pytest.raises(UserError, match=r"train\.keep_best and train\.patience: should be false"):
-        train_without(params.model, params.train, few.train, torch.arange(10), 0)
+        check_epochs_are_fixed(shrunk(**change).train)
