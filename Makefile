@@ -18,6 +18,8 @@ help:  ## list the targets
 repro: $(READY)  ## run the pipeline: only the stages whose code, data or parameters changed
 	@python -m src.check_params
 	dvc repro
+	@# Again: DVC may have brought back what a folder of one's own held before.
+	@python -m src.check_params
 	@python -m src.close_runs
 	@echo
 	@echo "Done. Numbers: reports/metrics.json   Pictures: reports/   Compare runs: make ui"

@@ -2,9 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from src.files import written_whole
+
+
+def drawable(image: Tensor) -> np.ndarray:
+    """[C, H, W] as Matplotlib takes it: colour with channels last, all else as grey."""
+    shown = image.permute(1, 2, 0) if len(image) == 3 else image.double().mean(0)
+    return np.asarray(shown)
 
 
 def save_figure(figure: Figure, path: Path) -> None:

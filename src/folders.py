@@ -45,13 +45,19 @@ def _only(folder: Path, beginning: str) -> Path:
 def look_into(folder: Path) -> Contents:
     """The folder's contents; UserError, naming the file, if they are not a data set."""
     files = find_files(folder)
-    shape = read_shape(files.train_images)
+    shape, test_shape = read_shape(files.train_images), read_shape(files.test_images)
     if len(shape) not in (3, 4):
         raise UserError(
             f"{files.train_images}: should have 3 dimensions (images, height, width) "
             f"or 4 (and channels), not {len(shape)}"
         )
-    train_labels, test_labels = _read_labels(files.train_labels), _read_labels(files.test_labels)
+    if test_shape[1:] != shape[1:]:
+        raise UserError(
+            f"{files.test_images}: images should be {shape[1:]}, as the training images are, "
+            f"not {test_shape[1:]}"
+        )
+    train_labels = _read_labels(files.train_labels, shape[0])
+    test_labels = _read_labels(files.test_labels, test_shape[0])
     if train_labels.min() > 0:
         raise UserError(
             f"{files.train_labels}: labels should count from 0, not {train_labels.min()}"
@@ -60,10 +66,12 @@ def look_into(folder: Path) -> Contents:
     return Contents(shape[1], shape[2], classes, shape[0])
 
 
-def _read_labels(path: Path) -> Array:
+def _read_labels(path: Path, images: int) -> Array:
     labels = read_idx(path)
     if labels.ndim != 1:
         raise UserError(f"{path}: labels should have 1 dimension, not {labels.ndim}")
+    if len(labels) != images:
+        raise UserError(f"{path}: {len(labels)} labels, but {images} images")
     for label in (labels.min(), labels.max()):
         if not 0 <= label < MOST_CLASSES:
             raise UserError(f"{path}: labels should be 0 to {MOST_CLASSES - 1}, not {label}")

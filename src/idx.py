@@ -56,9 +56,12 @@ def read_idx(path: Path) -> Array:
 
 
 def read_shape(path: Path) -> tuple[int, ...]:
-    """The dimensions that the header of an IDX file states; UserError if it has no such header."""
+    """The dimensions that the header of an IDX file of bytes states; else UserError."""
     with _opened(path) as stream:
-        return _read_header(stream, path)[1]
+        kind, shape = _read_header(stream, path)
+    if kind != np.uint8:
+        raise UserError(f"{path}: values should be unsigned bytes, not type 0x{CODES[kind]:02x}")
+    return shape
 
 
 @contextmanager

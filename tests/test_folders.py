@@ -38,6 +38,7 @@ def test_a_path_is_seen_from_the_root(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     write_own(tmp_path / "letters")
     assert facts_of("folder:letters").train_images == 12
+    assert facts_of("folder:./letters").origins == facts_of("folder:letters").origins
 
 
 def test_a_folder_that_was_taken_over_need_not_stay(
@@ -75,12 +76,30 @@ def test_what_is_not_a_data_set_is_refused_in_a_line_that_names_it(tmp_path: Pat
         (np.full(12, -1, np.int16), "labels should be 0 to 999, not -1"),
         (np.tile([1, 2, 3], 4).astype(np.uint8), "labels should count from 0, not 1"),
         (np.zeros((12, 1), np.uint8), "labels should have 1 dimension, not 2"),
+        (np.zeros(11, np.uint8), "11 labels, but 12 images"),
     ],
 )
 def test_labels_out_of_range_are_told(tmp_path: Path, labels: Array, told: str) -> None:
     own = write_own(tmp_path)
     write_idx(own / "train-labels-idx1-ubyte.gz", labels)
     with pytest.raises(UserError, match=f"train-labels-idx1-ubyte.gz: {told}"):
+        look_into(own)
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "told"),
+    [
+        ("train-images-idx3-ubyte.gz", np.zeros((12, 8, 8), np.int16), "should be unsigned bytes"),
+        ("train-images-idx3-ubyte.gz", np.zeros((12, 8), np.uint8), "should have 3 dimensions"),
+        ("t10k-images-idx3-ubyte.gz", np.zeros((6, 8, 9), np.uint8), "images should be .8, 8."),
+    ],
+)
+def test_images_that_do_not_fit_are_told(
+    tmp_path: Path, name: str, images: Array, told: str
+) -> None:
+    own = write_own(tmp_path)
+    write_idx(own / name, images)
+    with pytest.raises(UserError, match=f"{name}: .*{told}"):
         look_into(own)
 
 

@@ -111,7 +111,14 @@ def test_integers_of_each_kind_are_read_packed_or_not(tmp_path: Path, kind: Any)
     for path in (tmp_path / "a.gz", tmp_path / "a"):
         assert read_idx(path).dtype == kind
         assert np.array_equal(read_idx(path), values)
-        assert read_shape(path) == (2, 2)
+
+
+def test_the_shape_of_images_is_in_their_header(tmp_path: Path) -> None:
+    write_idx(tmp_path / "a.gz", np.zeros((3, 4, 5), np.uint8))
+    assert read_shape(tmp_path / "a.gz") == (3, 4, 5)
+    write_idx(tmp_path / "a.gz", np.zeros((3, 4, 5), np.int16))
+    with pytest.raises(UserError, match=r"a\.gz: values should be unsigned bytes, not type 0x0b"):
+        read_shape(tmp_path / "a.gz")
 
 
 def test_torchvision_reads_the_same(raw: Path, tmp_path: Path) -> None:

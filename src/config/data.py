@@ -81,7 +81,7 @@ def facts_of(dataset: str) -> Facts:
         return FACTS[dataset]
     # Once it has been taken over, the folder need not be there any more.
     folder = own if own.exists() else raw_folder(dataset)
-    return Facts(*look_into(folder if folder.exists() else own), frozenset({dataset}))
+    return Facts(*look_into(folder if folder.exists() else own), frozenset({str(own.resolve())}))
 
 
 def classes_of(dataset: str) -> tuple[str, ...]:

@@ -4,14 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from src.config.train import NonNegative, TrainConfig
+from src.config.train import TrainConfig
 
 
 class FinetuneConfig(TrainConfig):
     strategy: Literal["full", "head", "gradual", "discriminative"]
     layer_decay: Annotated[float, Field(gt=0, le=1)]
     labels_per_class: int | Literal["all"]
-    rehearsal: NonNegative
+    rehearsal: Annotated[float, Field(ge=0, le=100)]
 
     @field_validator("labels_per_class", mode="before")
     @classmethod

@@ -4,15 +4,13 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from src.data.pixels import histogram, mean_and_std
 from src.data.splits import Splits
 from src.data.tensors import ImageSet
-from src.drawing import save_figure
+from src.drawing import drawable, save_figure
 from src.files import write_csv
 
 COLUMNS = 10  # images in a row of the pictures
@@ -105,7 +103,7 @@ def draw_samples(data: ImageSet, path: Path) -> None:
             sheet[:, top : top + height, left : left + width] = image
     figure = Figure(figsize=(COLUMNS * 0.6, count * 0.6 + 0.4), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(_drawable(sheet), cmap="gray_r")
+    axes.imshow(drawable(sheet), cmap="gray_r")
     axes.set_yticks([(label + 0.5) * height for label in range(count)], classes)
     axes.set_xticks([])
     axes.set_title(
@@ -125,11 +123,6 @@ def draw_means(data: ImageSet, path: Path) -> None:
         axes.axis("off")
         members = data.images[data.labels == label]
         if len(members):
-            axes.imshow(_drawable(members.double().mean(0).byte()), cmap="gray_r")
+            axes.imshow(drawable(members.double().mean(0).byte()), cmap="gray_r")
             axes.set_title(data.classes[label])
     save_figure(figure, path)
-
-
-def _drawable(image: Tensor) -> np.ndarray:
-    """[C, H, W] as Matplotlib takes it: channels last, and none for grey."""
-    return image.permute(1, 2, 0).squeeze(-1).numpy()

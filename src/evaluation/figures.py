@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from src.drawing import save_figure
+from src.drawing import drawable, save_figure
 
 READABLE = 30  # classes whose counts and names can be read in a confusion matrix
 
@@ -46,7 +46,7 @@ def draw_images(images: Tensor, captions: Sequence[str], title: str, path: Path)
     figure.suptitle(title)
     for place, (image, caption) in enumerate(zip(images, captions, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, place)
-        axes.imshow(image.permute(1, 2, 0).squeeze(-1).numpy(), cmap="gray_r")
+        axes.imshow(drawable(image), cmap="gray_r")
         axes.set_title(caption, size=8)
         axes.axis("off")
     save_figure(figure, path)

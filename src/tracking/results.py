@@ -42,10 +42,11 @@ def evaluations(*runs: str) -> Iterator[list[Evaluated]]:
 
 
 def _evaluation(entries: list["Entry"], run: str) -> "Entry":
-    named = [entry for entry in entries if entry.info.run_id.startswith(run)]
+    named = [entry for entry in entries if run and entry.info.run_id.startswith(run)]
     if len(named) != 1:
-        what = "no run" if not named else f"{len(named)} runs"
-        raise UserError(f"{run}: should be the beginning of one run's id in MLflow; {what} has it")
+        raise UserError(
+            f"{run!r}: should be the beginning of one run's id in MLflow, not of {len(named)}"
+        )
     [entry] = named
     stage = entry.data.tags.get("dvc.stage", "")
     # The newest first: the latest evaluation of a training that was evaluated again.

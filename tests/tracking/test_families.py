@@ -98,7 +98,7 @@ def test_what_is_no_evaluation_is_refused_in_one_line(project: Path) -> None:
     with track("evaluate", {}) as training:
         training.tags({"dvc.stage": "train"})
     for run, told in (
-        ("nothing", "nothing: should be the beginning of one run's id"),
+        ("nothing", "'nothing': should be the beginning of one run's id in MLflow, not of 0"),
         (training.run_id, "a run of train that no finished evaluate run is based on"),
     ):
         with pytest.raises(UserError, match=told), evaluations(run):
