@@ -40,27 +40,26 @@ def _crossval(folds: int) -> None:
     from src.training.reporting import Reporter
 
     params = load(Params)
-    check_epochs_are_fixed(params.train)
+    model, train, seed = params.model, params.train, params.seed
+    check_epochs_are_fixed(train)
     train_path, val_path = (paths.SOURCE_TENSORS / name for name in (paths.TRAIN, paths.VAL))
     bring_up_to_date("preprocess", [train_path, val_path])
     train_set = load_images(train_path)
     data = join(train_set, load_images(val_path))
-    places = draw_folds(data.labels, folds, params.seed)
+    places = draw_folds(data.labels, folds, seed)
     with track_family(
         CROSSVAL, "crossval", {**params.model_dump(), "folds": folds}, "train"
     ) as family:
 
         @contextmanager
         def watch(number: int, images: int) -> Iterator[list[Reporter]]:
-            console = Console(f"fold {number}", params.train.epochs, images)
+            console = Console(f"fold {number}", train.epochs, images)
             with family.child(f"fold-{number}") as tracked, console:
                 yield [console, tracked]
 
         device = set_up(params.runtime)
         family.parent.tags(describe(device))
-        done = cross_validate(
-            params.model, params.train, data.to(device), places, params.seed, watch
-        )
+        done = cross_validate(model, train, data.to(device), places, seed, watch)
         metrics, words = write_crossval(
             done, data, len(train_set), params.evaluate.mistakes, paths.CROSSVAL
         )
