@@ -210,8 +210,8 @@ def _draw(table: pd.DataFrame, path: Path) -> None:
     """Accuracy on target (left) and source (right) by labels per class, a curve per method."""
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     labels = [each for each in dict.fromkeys(table["labels"]) if each != "0"]
-    panels = zip(figure.subplots(1, 2), ("target_test", "source_test"), strict=True)
-    for axes, column in panels:
+    left, right = figure.subplots(1, 2)
+    for axes, column in ((left, "target_test"), (right, "source_test")):
         for number, method in enumerate(METHODS):
             rows = table[table["method"] == method]
             if rows.empty or (method, column) == (SCRATCH, "source_test"):
@@ -228,5 +228,5 @@ def _draw(table: pd.DataFrame, path: Path) -> None:
         axes.set_xticks(range(len(labels)), labels)
         axes.set(xlabel="labels per class", ylabel=f"accuracy, {column.replace('_', ' ')}")
         axes.grid(alpha=0.3)
-    axes.legend()
+    left.legend()  # the right one has a curve less
     save_figure(figure, path)
