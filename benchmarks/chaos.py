@@ -52,7 +52,7 @@ def sweep_in_chaos(
 def _workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
     try:
         children = psutil.Process(process.pid).children()
-        return [child for child in children if "src.search.worker" in " ".join(child.cmdline())]
+        return [child for child in children if "src.execution.worker" in " ".join(child.cmdline())]
     except psutil.NoSuchProcess:
         return []
 

@@ -18,13 +18,13 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from src import paths
 from src.config.params import load
 from src.config.train import TrainConfig
 from src.config.whole import Params
-from src.data.tensors import ImageSet, load_images
+from src.core import paths
+from src.core.runtime import generator
+from src.data.imageset import ImageSet, load_images
 from src.models.cnn import CNN, build_model
-from src.runtime import generator
 from src.training.fit import fit
 from src.training.optim import LayerPlan, build_optimizer
 

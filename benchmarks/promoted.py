@@ -8,16 +8,16 @@ After `python -m src.tune` and before `python -m src.promote`. Validation losses
 import pandas as pd
 from filelock import FileLock
 
-from src import paths
 from src.config.params import load, read
 from src.config.whole import Params
-from src.data.tensors import load_images
-from src.runtime import set_up
-from src.search.confirm import choose
-from src.search.space import Space
-from src.search.storage import load_study, open_storage
-from src.search.study import Study
+from src.core import paths
+from src.core.runtime import set_up
+from src.data.imageset import load_images
 from src.training.scratch import train_from_scratch
+from src.tune.confirm import choose
+from src.tune.space import Space
+from src.tune.storage import load_study, open_storage
+from src.tune.study import Study
 
 SEEDS = range(100, 105)
 
@@ -29,7 +29,7 @@ def main() -> None:
     begun = load_study(storage, "sweep")
     winner, why = choose(Study(begun, storage, Space(read()), present.tune, lock), present)
     print(why)
-    device = set_up(present.runtime)
+    device = set_up(present.runtime.device, present.runtime.threads)
     train, val = (
         load_images(paths.SOURCE_TENSORS / split).to(device) for split in (paths.TRAIN, paths.VAL)
     )

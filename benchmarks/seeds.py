@@ -9,13 +9,13 @@ test images are read to report, not to choose.
 
 import pandas as pd
 
-from src import paths
 from src.config.params import load
 from src.config.whole import Params
-from src.data.tensors import ImageSet, load_images
-from src.runtime import set_up
+from src.core import paths
+from src.core.runtime import set_up
+from src.data.imageset import ImageSet, load_images
+from src.models.predict import score
 from src.training.finetune import finetune, limit_labels
-from src.training.inference import score
 from src.training.scratch import train_from_scratch
 
 SEEDS = range(5)
@@ -42,7 +42,7 @@ def accuracies(
 
 def main() -> None:
     params = load(Params)
-    device = set_up(params.runtime)
+    device = set_up(params.runtime.device, params.runtime.threads)
     source, target = (
         [load_images(folder / name).to(device) for name in (paths.TRAIN, paths.VAL, paths.TEST)]
         for folder in (paths.SOURCE_TENSORS, paths.TARGET_TENSORS)

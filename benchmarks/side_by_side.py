@@ -15,15 +15,15 @@ TURNS = 3
 SPINS = {"OpenMP's own": None, "GOMP_SPINCOUNT=10000": "10000"}
 TRAINING = """
 import time
-from src import paths
+from src.core import paths
 from src.config.params import load
 from src.config.whole import Params
-from src.data.tensors import load_images
-from src.runtime import set_up
+from src.data.imageset import load_images
+from src.core.runtime import set_up
 from src.training.scratch import train_from_scratch
 
 params = load(Params)
-set_up(params.runtime)
+set_up(params.runtime.device, params.runtime.threads)
 train, val = (load_images(paths.SOURCE_TENSORS / name) for name in (paths.TRAIN, paths.VAL))
 short = params.train.model_copy(update={"epochs": 2})
 started = time.perf_counter()

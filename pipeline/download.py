@@ -1,10 +1,10 @@
 """Download the source and the target data set as IDX files, or build the embedded ones."""
 
-from src import paths
-from src.command import run
 from src.config.data import DataConfig, raw_folder
 from src.config.params import load
 from src.config.section import Section
+from src.core import paths
+from src.core.cli import run
 from src.data.sources import obtain
 from src.tracking.runs import track
 

@@ -1,26 +1,26 @@
 """Judge the models on the test images, which no other stage may read."""
 
-from src import paths
-from src.command import run
 from src.config.evaluate import EvaluateConfig
 from src.config.params import load, read
 from src.config.runtime import RuntimeConfig
 from src.config.section import Section, Seed
-from src.data.tensors import load_images
-from src.evaluation.calibration import write_calibration
-from src.evaluation.comparison import write_comparisons
-from src.evaluation.judging import evaluate_all, fingerprint
-from src.evaluation.report import (
+from src.core import paths
+from src.core.cli import run
+from src.core.runtime import describe, set_up
+from src.data.imageset import load_images
+from src.evaluation.accuracy import (
     flat_metrics,
     summary,
     write_curves,
     write_details,
     write_metrics,
 )
+from src.evaluation.calibration import write_calibration
+from src.evaluation.comparison import write_comparisons
+from src.evaluation.label_issues import write_suspects
+from src.evaluation.predictions import evaluate_all, fingerprint
 from src.evaluation.robustness import write_robustness
-from src.evaluation.suspects import write_suspects
 from src.models.checkpoint import load_model
-from src.runtime import describe, set_up
 from src.tracking.runs import track
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     config, folder = params.evaluate, paths.EVALUATION
     # The whole file, so that each row of MLflow's table is one pipeline with all its parameters.
     with track("evaluate", read()) as tracked:
-        device = set_up(params.runtime)
+        device = set_up(params.runtime.device, params.runtime.threads)
         tracked.tags(describe(device))
         roles = {"source": paths.SOURCE_TENSORS, "target": paths.TARGET_TENSORS}
         tests = {role: load_images(path / paths.TEST).to(device) for role, path in roles.items()}

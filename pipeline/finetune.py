@@ -1,16 +1,17 @@
 """Adapt the base model to the target data set; train the same network without it, as a control."""
 
-from src import paths
-from src.command import run
 from src.config.finetune import FinetuneConfig
 from src.config.params import load
 from src.config.runtime import RuntimeConfig
 from src.config.section import Section, Seed
-from src.data.tensors import load_images
+from src.core import paths
+from src.core.cli import run
+from src.core.console import Console
+from src.core.runtime import describe, set_up
+from src.core.tables import write_csv
+from src.data.imageset import load_images
 from src.models.checkpoint import load_model, save_model
-from src.runtime import describe, set_up
 from src.tracking.runs import track
-from src.training.console import Console, write_history
 from src.training.finetune import finetune, limit_labels, rehearse
 from src.training.scratch import train_from_scratch
 
@@ -25,7 +26,7 @@ def main() -> None:
     params = load(Params)
     config, seed = params.finetune, params.seed
     with track("finetune", params.model_dump()) as tracked:
-        device = set_up(params.runtime)
+        device = set_up(params.runtime.device, params.runtime.threads)
         tracked.tags(describe(device))
         base = load_model(paths.BASE_MODEL, device)
         target = load_images(paths.TARGET_TENSORS / paths.TRAIN)
@@ -41,7 +42,7 @@ def main() -> None:
             control = train_from_scratch(base.config, config, train_set, val_set, seed, [console])
         save_model(paths.FINETUNED_MODEL, tuned.checkpoint)
         save_model(paths.SCRATCH_MODEL, control.checkpoint)
-        write_history(paths.FINETUNE_HISTORY, tuned.fit.epochs)
+        write_csv(tuned.fit.history(), paths.FINETUNE_HISTORY)
         tracked.kept(tuned.fit.kept)
         tracked.metrics({"control_val_accuracy": control.fit.kept.val_accuracy})
         tracked.file(paths.FINETUNE_HISTORY)

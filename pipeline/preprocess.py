@@ -1,14 +1,14 @@
 """Turn the IDX files of source and target into tensors, and report on what is in them."""
 
-from src import paths
-from src.command import run
 from src.config.data import DataConfig, classes_of, raw_folder
 from src.config.params import load
 from src.config.section import Section, Seed
-from src.data.report import duplicates, write_data_report
+from src.core import paths
+from src.core.cli import run
+from src.core.runtime import generator
+from src.data.imageset import save_images
+from src.data.overview import duplicates, write_data_report
 from src.data.splits import Splits, read_splits
-from src.data.tensors import save_images
-from src.runtime import generator
 from src.tracking.runs import track
 
 

@@ -1,11 +1,11 @@
 """Refuse a bad params.yaml and stale data in one line, also when no stage is about to read them."""
 
-from src.command import run
 from src.config.data import own_folder, raw_folder
 from src.config.params import load
 from src.config.whole import Params
+from src.core.cli import run
+from src.core.errors import UserError
 from src.data.sources import is_as_taken_over
-from src.errors import UserError
 
 
 def main() -> None:

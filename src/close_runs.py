@@ -1,6 +1,6 @@
 """Close the MLflow runs whose process was killed, should no stage have run since."""
 
-from src.command import run
+from src.core.cli import run
 from src.tracking.store import close_abandoned_runs
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 import argparse
 
-from src.arguments import Parser
-from src.command import run
+from src.core.cli import Parser, run
 
 
 def _arguments() -> argparse.Namespace:
@@ -23,7 +22,7 @@ def _arguments() -> argparse.Namespace:
 def _compare(first: str, second: str) -> None:
     # Imported only now: --help need not wait for them.
     from src.evaluation.comparison import compare_predictions
-    from src.tracking.results import evaluations
+    from src.tracking.evaluations import evaluations
 
     with evaluations(first, second) as [one, other]:
         print(f"A is {one.run_id}, B is {other.run_id}.")

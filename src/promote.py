@@ -4,8 +4,7 @@ import argparse
 import difflib
 import sys
 
-from src.arguments import Parser, name
-from src.command import run
+from src.core.cli import Parser, name, run
 
 
 def _arguments() -> argparse.Namespace:
@@ -28,15 +27,15 @@ def _promote(arguments: argparse.Namespace) -> None:
     # Imported only now: --help need not wait for them.
     from filelock import FileLock
 
-    from src import paths
     from src.config.params import load, read
     from src.config.values import rewrite
     from src.config.whole import Params
-    from src.files import written_whole
-    from src.search.confirm import choose
-    from src.search.space import Space
-    from src.search.storage import check_unchanged, load_study, open_storage
-    from src.search.study import Study
+    from src.core import paths
+    from src.core.files import written_whole
+    from src.tune.confirm import choose
+    from src.tune.space import Space
+    from src.tune.storage import check_unchanged, load_study, open_storage
+    from src.tune.study import Study
 
     params, space = load(Params), Space(read())
     lock = FileLock(paths.root() / paths.STUDIES_LOCK)

@@ -10,9 +10,9 @@ import torch
 from src.config.data import DIGITS
 from src.config.params import parse, read
 from src.config.whole import Params
+from src.core.runtime import generator
 from src.data.sources import obtain
 from src.data.splits import Splits, read_splits
-from src.runtime import generator
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "tests/params.yaml"

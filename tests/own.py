@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.idx import Array, Bytes, write_idx
+from src.data.idx import Array, Bytes, write_idx
 
 SQUARE = 4
 

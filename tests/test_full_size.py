@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from src.config.data import DIGITS
+from src.core.runtime import generator
 from src.data.sources import obtain
 from src.data.splits import read_splits
-from src.runtime import generator
-from src.training.inference import score
+from src.models.predict import score
 from src.training.scratch import train_from_scratch
 from tests.conftest import shrunk
 

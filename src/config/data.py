@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, Field
 
-from src import paths
 from src.config.section import Section
-from src.folders import CLASSES, look_into, read_class_names
+from src.core import paths
+from src.data.folders import CLASSES, look_into, read_class_names
 
 FOLDER = "folder:"  # begins the name of a data set of one's own
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from src.config.section import Fraction, Section, Tuple
-from src.errors import UserError
+from src.core.errors import UserError
 
 Size = Annotated[int, Field(ge=1, le=65_536)]
 

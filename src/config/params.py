@@ -13,8 +13,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from src.config.section import Section
-from src.errors import UserError
-from src.paths import PARAMS
+from src.core.errors import UserError
+from src.core.paths import PARAMS
 
 Sections = TypeVar("Sections", bound=Section)
 

@@ -7,7 +7,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from src.errors import UserError
+from src.core.errors import UserError
 
 
 def value_at(tree: Mapping[str, Any], name: str) -> Any:

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from src.idx import Array, Bytes
+from src.data.idx import Array, Bytes
 
 
 def mnist_5k() -> tuple[Bytes, Bytes]:

@@ -4,7 +4,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from src.errors import UserError
+from src.core.errors import UserError
 
 GREY, COLOUR = 1, 3  # channels
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pooch
 from requests import RequestException
 
-from src.errors import UserError
-from src.paths import root
+from src.core.errors import UserError
+from src.core.paths import root
 
 
 def fetch(name: str, checksum: str, addresses: tuple[str, ...], downloads: Path) -> Path:

@@ -14,9 +14,8 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from src.data.mirrors import fetch
-from src.files import written_whole
-from src.idx import (
+from src.core.files import written_whole
+from src.data.idx import (
     TEST_IMAGES,
     TEST_LABELS,
     TRAIN_IMAGES,
@@ -25,6 +24,7 @@ from src.idx import (
     read_idx,
     write_idx,
 )
+from src.data.mirrors import fetch
 
 Unpack = Callable[[Mapping[str, Path], Path], None]  # fetched files by name, into a folder
 

@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from src.config.data import own_folder
+from src.core.files import written_whole
 from src.data import embedded
-from src.data.published import obtain_published
-from src.files import written_whole
-from src.folders import CLASSES, find_files, look_into, read_class_names
-from src.idx import (
+from src.data.folders import CLASSES, find_files, look_into, read_class_names
+from src.data.idx import (
     TEST_IMAGES,
     TEST_LABELS,
     TRAIN_IMAGES,
@@ -18,6 +17,7 @@ from src.idx import (
     read_idx,
     write_idx,
 )
+from src.data.published import obtain_published
 
 
 def obtain(dataset: str, folder: Path, downloads: Path) -> None:

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError
 from src.data.framing import fit_images
+from src.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_idx
+from src.data.imageset import ImageSet, draw_per_class
 from src.data.pixels import histogram, mean_and_std
-from src.data.tensors import ImageSet, draw_per_class
-from src.errors import UserError
-from src.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_idx
 
 
 class Splits(NamedTuple):

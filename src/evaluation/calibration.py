@@ -9,13 +9,13 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
-from src.data.tensors import ImageSet
+from src.core.tables import write_csv
+from src.data.imageset import ImageSet
 from src.evaluation.figures import draw_reliability
-from src.evaluation.judging import HOME, Evaluations
 from src.evaluation.metrics import bin_numbers, measure, wilson
-from src.files import write_csv
+from src.evaluation.predictions import HOME, Evaluations
 from src.models.checkpoint import Checkpoint
-from src.training.inference import predict
+from src.models.predict import predict
 
 # How far a temperature is from 1 before anything is known, as a deviation of its logarithm. Few
 # images without a mistake would else ask for any confidence.

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from src.evaluation.judging import Evaluations
-from src.files import write_csv
-from src.significance import mcnemar
+from src.core.stats import mcnemar
+from src.core.tables import write_csv
+from src.evaluation.predictions import Evaluations
 
 # Whose difference is told, and on which test images.
 PAIRS = (

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from src.data.tensors import ImageSet
+from src.core.runtime import generator
+from src.data.imageset import ImageSet
 from src.data.warp import warp
-from src.runtime import generator
 
 BATCH = 500  # bounds the memory, of which blurring takes the most
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from src.drawing import drawable, save_figure
+from src.core.plots import drawable, save_figure
 
 READABLE = 30  # classes whose counts and names can be read in a confusion matrix
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from src.data.tensors import ImageSet
+from src.core.tables import write_csv
+from src.data.imageset import ImageSet
 from src.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from src.evaluation.figures import draw_corruptions
-from src.evaluation.judging import HOME
 from src.evaluation.metrics import wilson
-from src.files import write_csv
+from src.evaluation.predictions import HOME
 from src.models.checkpoint import Checkpoint
-from src.training.inference import predict
+from src.models.predict import predict
 
 
 def write_robustness(

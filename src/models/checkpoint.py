@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from src.config.model import ModelConfig
-from src.errors import UserError
+from src.core.errors import UserError
+from src.core.tensorfile import read_tensors, write_tensors
 from src.models.cnn import CNN
-from src.storage import read_tensors, write_tensors
 
 
 @dataclass(frozen=True)

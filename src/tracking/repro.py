@@ -8,9 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from src.errors import UserError
-from src.paths import root
-from src.tracking.lineage import is_current
+from src.core.errors import UserError
+from src.core.paths import root
+from src.tracking.provenance import is_current
 
 
 def bring_up_to_date(stage: str, outputs: Sequence[Path]) -> None:

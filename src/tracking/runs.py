@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from src.config.params import flatten
-from src.processes import this_process
-from src.tracking import lineage
+from src.core.processes import this_process
+from src.core.progress import Epoch, Reporter
+from src.tracking import provenance
 from src.tracking.store import PIPELINE, opened
-from src.training.reporting import Epoch, Reporter
 
 if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
     from mlflow import MlflowClient
@@ -130,9 +130,11 @@ def origin_tags(client: "MlflowClient", experiment: str, stage: str) -> dict[str
 
     experiment: the id of the one that holds the stages' runs.
     """
+    execution = provenance.running(stage)
     return {
-        **lineage.code_tags(),
-        **{f"input.{path}": md5 for path, md5 in lineage.running(stage).inputs().items()},
+        **provenance.code_tags(),
+        **{f"input.{path}": md5 for path, md5 in execution.data().items()},
+        **{f"code.{path}": md5 for path, md5 in execution.code().items()},
         **_upstream_tags(client, experiment, stage),
     }
 
@@ -140,7 +142,7 @@ def origin_tags(client: "MlflowClient", experiment: str, stage: str) -> dict[str
 def _stage_tags(client: "MlflowClient", experiment: str, stage: str) -> dict[str, str]:
     tags = {
         "dvc.stage": stage,
-        "dvc.stage_hash": lineage.running(stage).hash(),
+        "dvc.stage_hash": provenance.running(stage).hash(),
         **origin_tags(client, experiment, stage),
     }
     if experiment_name := os.environ.get("DVC_EXP_NAME"):
@@ -150,8 +152,8 @@ def _stage_tags(client: "MlflowClient", experiment: str, stage: str) -> dict[str
 
 def _upstream_tags(client: "MlflowClient", experiment: str, stage: str) -> dict[str, str]:
     tags = {}
-    for name in lineage.upstream(stage):
-        execution = lineage.recorded(name)
+    for name in provenance.upstream(stage):
+        execution = provenance.recorded(name)
         if execution is None:
             continue
         made_by = client.search_runs(

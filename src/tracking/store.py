@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from src import paths
-from src.errors import UserError
-from src.processes import is_alive, is_local, is_of_earlier_boot
+from src.core import paths
+from src.core.errors import UserError
+from src.core.processes import is_alive, is_local, is_of_earlier_boot
 
 if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
     from mlflow import MlflowClient

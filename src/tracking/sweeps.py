@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from src import paths
 from src.config.params import flatten
-from src.tracking.families import PARENT
+from src.core import paths
+from src.core.progress import Epoch
+from src.tracking.nested import PARENT
 from src.tracking.runs import Run, origin_tags, process_tags, start_run
 from src.tracking.store import PIPELINE, TUNE, opened
-from src.training.reporting import Epoch
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

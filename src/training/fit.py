@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,14 +14,17 @@ from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
 from src.config.train import TrainConfig
+from src.core.errors import UserError
+from src.core.progress import Epoch, Reporter
+from src.core.runtime import generator
 from src.data.augment import augment
-from src.data.tensors import ImageSet, batches
-from src.errors import UserError
+from src.data.imageset import ImageSet, batches
 from src.models.cnn import CNN
-from src.runtime import generator
-from src.training.inference import as_pixels, score
+from src.models.predict import as_pixels, score
 from src.training.optim import LayerPlan, build_optimizer, build_schedule
-from src.training.reporting import Epoch, Reporter
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class DivergedError(UserError):
@@ -33,6 +37,12 @@ class Fit:
 
     epochs: tuple[Epoch, ...]
     kept: Epoch
+
+    def history(self) -> "pd.DataFrame":
+        """A row per epoch, without its speed: equal fits give equal tables."""
+        import pandas as pd  # half a second that a sweep's workers need not spend
+
+        return pd.DataFrame(self.epochs).drop(columns="images_per_second")
 
 
 def fit(

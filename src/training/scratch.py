@@ -7,13 +7,13 @@ import torch
 
 from src.config.model import ModelConfig
 from src.config.train import TrainConfig
-from src.data.tensors import ImageSet
+from src.core.progress import Reporter
+from src.core.runtime import generator
+from src.data.imageset import ImageSet
 from src.models.checkpoint import Checkpoint
 from src.models.cnn import build_model
-from src.runtime import generator
 from src.training.fit import Fit, fit
 from src.training.optim import LayerPlan
-from src.training.reporting import Reporter
 
 
 @dataclass(frozen=True)

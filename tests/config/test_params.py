@@ -8,7 +8,7 @@ from src.config.params import flatten, load, parse, read
 from src.config.section import Section, Seed
 from src.config.train import TrainConfig
 from src.config.whole import Params
-from src.errors import UserError
+from src.core.errors import UserError
 from tests.conftest import PARAMS, ROOT, shrunk
 
 

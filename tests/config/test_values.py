@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from src.config.params import load, parse, read
 from src.config.values import rewrite, value_at, with_values
 from src.config.whole import Params
-from src.errors import UserError
+from src.core.errors import UserError
 from tests.conftest import PARAMS, ROOT
 
 TREE = {"model": {"kernel_sizes": [3, 5], "dropout": 0.3}, "seed": 0}

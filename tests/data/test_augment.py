@@ -5,8 +5,8 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import affine
 
 from src.config.train import AugmentConfig
+from src.core.runtime import generator
 from src.data.augment import augment
-from src.runtime import generator
 
 OFF = AugmentConfig(shift=0, rotation=0, scale=0)
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torchvision.transforms.v2.functional import rgb_to_grayscale
 
+from src.core.errors import UserError
 from src.data.framing import fit_images
-from src.errors import UserError
 
 
 def noise(*shape: int) -> torch.Tensor:

@@ -11,9 +11,17 @@ import pytest
 from torchvision.datasets import EMNIST, USPS
 
 from src.config.data import BALANCED, FACTS
+from src.data.idx import (
+    TEST_IMAGES,
+    TEST_LABELS,
+    TRAIN_IMAGES,
+    TRAIN_LABELS,
+    Array,
+    read_idx,
+    write_idx,
+)
 from src.data.published import PUBLISHED
 from src.data.sources import obtain
-from src.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Array, read_idx, write_idx
 
 RANDOM = np.random.default_rng(0)
 # Train and test differ, lest one be taken for the other.

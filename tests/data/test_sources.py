@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from src.config.data import FACTS
+from src.core.errors import UserError
+from src.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_idx, write_idx
 from src.data.published import PUBLISHED, Published
 from src.data.sources import obtain
-from src.errors import UserError
-from src.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_idx, write_idx
 
 NAMES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
 

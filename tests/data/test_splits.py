@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from src.config.data import DIGITS
+from src.core.errors import UserError
+from src.core.runtime import generator
+from src.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Bytes, write_idx
+from src.data.imageset import draw_per_class
 from src.data.splits import Splits, read_splits
-from src.data.tensors import draw_per_class
-from src.errors import UserError
-from src.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Bytes, write_idx
-from src.runtime import generator
 
 
 def write_set(folder: Path, **arrays: Bytes) -> Path:

@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from src.core.runtime import generator
 from src.data.splits import Splits
 from src.evaluation.calibration import fit_temperature, reliability, write_calibration
-from src.evaluation.judging import evaluate_all
 from src.evaluation.metrics import calibration_error
-from src.runtime import generator
-from src.training.inference import predict
+from src.evaluation.predictions import evaluate_all
+from src.models.predict import predict
 from src.training.scratch import train_from_scratch
 from tests.conftest import shrunk
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torchvision.transforms.v2 import functional as other
 
+from src.data.imageset import ImageSet
 from src.data.splits import Splits
-from src.data.tensors import ImageSet
 from src.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from src.evaluation.robustness import under_corruptions, write_robustness
-from src.training.inference import score
+from src.models.predict import score
 from src.training.scratch import train_from_scratch
 from tests.conftest import shrunk
 

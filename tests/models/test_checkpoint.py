@@ -7,11 +7,11 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from src.errors import UserError
+from src.core.errors import UserError
+from src.core.runtime import generator
+from src.core.tensorfile import write_tensors
 from src.models.checkpoint import Checkpoint, load_model, save_model
 from src.models.cnn import build_model
-from src.runtime import generator
-from src.storage import write_tensors
 from tests.conftest import ROOT, shrunk
 
 CPU = torch.device("cpu")

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src.errors import UserError
+from src.core.errors import UserError
+from src.core.runtime import generator
 from src.models.cnn import CNN, build_model, replace_head
-from src.runtime import generator
 from tests.conftest import shrunk
 
 

@@ -12,11 +12,11 @@ from mlflow.entities import Run
 from ruamel.yaml import YAML
 from safetensors.torch import save_file
 
-from src.errors import UserError
-from src.tracking import lineage
+from src.core.errors import UserError
+from src.core.progress import Epoch
+from src.tracking import provenance
 from src.tracking.runs import track
 from src.tracking.store import close_abandoned_runs
-from src.training.reporting import Epoch
 from tests.conftest import ROOT
 
 STAGES = """\
@@ -53,7 +53,7 @@ def script(project: Path, body: str) -> subprocess.Popen[str]:
         "import os, signal, sys, time\n"
         # A test runner in the background passes an ignored signal on.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from src.command import run\n"
+        "from src.core.cli import run\n"
         "from src.tracking.runs import track\n"
         "def main():\n"
         "    with track('first', {}) as tracked:\n"
@@ -190,7 +190,7 @@ def test_an_upstream_run_is_one_that_finished(project: Path) -> None:
         pass
     with pytest.raises(UserError), track("first", {}):
         raise UserError("interrupted later")
-    execution = lineage.running("first")
+    execution = provenance.running("first")
     entry = {
         "cmd": execution.cmd,
         "deps": [{"path": path, "md5": md5} for path, md5 in execution.deps.items()],
@@ -265,15 +265,24 @@ def test_the_hash_covers_command_dependencies_and_parameters(project: Path) -> N
     assert tag() == hashes[-1]
 
 
-def test_what_decides_a_training_is_its_data_and_the_code_that_trains() -> None:
+def test_what_decides_a_result_is_its_data_and_its_code() -> None:
     deps = {
         "data/tensors/source/train.safetensors": "1",
-        "src/training/fit.py": "2",
-        "src/models/cnn.py": "3",
-        "src/data/augment.py": "4",
-        "src/runtime.py": "5",
-        "src/tracking/runs.py": "6",
-        "pipeline/train.py": "7",
+        "src/training": "2",
+        "pipeline/train.py": "3",
     }
-    decisive = lineage.Execution("python first.py", deps, {}).decisive()
-    assert sorted(decisive.values()) == ["1", "2", "3", "4", "5"]
+    execution = provenance.Execution("python first.py", deps, {})
+    assert execution.data() == {"data/tensors/source/train.safetensors": "1"}
+    assert execution.code() == {"src/training": "2"}
+
+
+def test_code_that_cannot_change_a_result_is_left_out_of_its_folder(project: Path) -> None:
+    both = STAGES.replace("deps: [code.py]", "deps: [code]")
+    (project / "dvc.yaml").write_text(both)
+    (project / ".dvcignore").write_text("code/errors.py\n")
+    (project / "code").mkdir()
+    hashes = []
+    for path, text in (("fit.py", "1"), ("errors.py", "1"), ("errors.py", "2"), ("fit.py", "2")):
+        (project / "code" / path).write_text(text)
+        hashes.append(provenance.running("first").deps["code"])
+    assert hashes[0] == hashes[1] == hashes[2] != hashes[3]

@@ -7,9 +7,9 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from src.core.progress import Epoch
 from src.tracking.store import close_abandoned_runs
 from src.tracking.sweeps import TrackedSweep, track_sweep
-from src.training.reporting import Epoch
 from tests.tracking.test_runs import STAGES
 
 PARAMS = {"train.epochs": 2, "tune.space.train.batch_size.type": "int"}

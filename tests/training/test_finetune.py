@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from src.config.data import DIGITS
+from src.core.runtime import generator
 from src.data.splits import Splits, read_splits
 from src.models.checkpoint import Checkpoint
-from src.runtime import generator
+from src.models.predict import score
 from src.training.finetune import finetune, limit_labels, make_plan, rehearse
-from src.training.inference import score
 from src.training.optim import LayerPlan
 from src.training.scratch import Trained, train_from_scratch
 from tests.conftest import shrunk

@@ -8,14 +8,14 @@ from torch.nn import functional as F
 
 from src.config.params import flatten
 from src.config.train import TrainConfig
+from src.core.progress import Epoch, Reporter
+from src.core.runtime import generator, set_up
+from src.data.imageset import ImageSet
 from src.data.splits import Splits
-from src.data.tensors import ImageSet
 from src.models.cnn import CNN, build_model
-from src.runtime import generator, set_up
+from src.models.predict import Score, as_pixels, predict, score
 from src.training.fit import DivergedError, Fit, fit
-from src.training.inference import Score, as_pixels, predict, score
 from src.training.optim import LayerPlan
-from src.training.reporting import Epoch, Reporter
 from tests.conftest import shrunk
 
 PLAIN: dict[str, Any] = {
@@ -344,7 +344,7 @@ def test_prediction_is_that_of_the_model_whatever_the_batches(few: Splits) -> No
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_learns_and_repeats_itself(few: Splits) -> None:
-    device = set_up(shrunk(runtime__device="cuda").runtime)
+    device = set_up("cuda", threads=1)
     on_device = Splits(*(split.to(device) for split in few))
     weights = []
     for _ in range(2):

@@ -1,0 +1,55 @@
+"""Where and how the work runs: device, threads, seeded generators."""
+
+import hashlib
+import os
+
+import torch
+
+from src.core.errors import UserError
+
+
+def set_up(device: str, threads: int) -> torch.device:
+    """Choose the device and fix what decides the last bits of a result on it.
+
+    device: auto, cpu, cuda or cuda:N; threads: of the CPU. Raises UserError if the device named
+    is not there.
+    """
+    torch.set_num_threads(threads)
+    chosen = _choose(device)
+    if chosen.type == "cuda":
+        # cuBLAS is repeatable only with a fixed workspace, and reads this when it starts.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+    return chosen
+
+
+def _choose(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UserError(
+            f"runtime.device: {name} is not there ({torch.cuda.device_count()} CUDA devices are); "
+            "use auto or cpu"
+        )
+    return device
+
+
+def describe(device: torch.device) -> dict[str, str]:
+    """What the bits of a result depend on besides code, data and parameters."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": str(torch.get_num_threads()),
+        # Training only: what is measured is computed in float32 everywhere.
+        "precision": "bfloat16" if device.type == "cuda" else "float32",
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda or "none" if device.type == "cuda" else "none",
+    }
+
+
+def generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """A random stream of its own for each purpose, so that drawing more from one moves no other."""
+    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    # torch takes a seed of 64 bits; one fewer keeps it a positive signed integer.
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)

@@ -1,0 +1,13 @@
+"""Tables as CSV files."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from src.core.files import written_whole
+
+
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write the table, whole or not at all, without its index."""
+    with written_whole(path) as partial:
+        table.to_csv(partial, index=False)

@@ -1,0 +1,127 @@
+"""The IDX format of the MNIST family: read it, rejecting every malformed file, and write it.
+
+A file is two zero bytes, a type code, the number of dimensions, each dimension as a big-endian
+uint32, then the values, big-endian too; as published it is gzipped.
+Source: the MNIST database, LeCun, Cortes and Burges, "the IDX file format".
+"""
+
+import gzip
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from src.core.errors import UserError
+from src.core.files import written_whole
+
+# The four files of a data set, as MNIST names them.
+TRAIN_IMAGES = "train-images-idx3-ubyte.gz"
+TRAIN_LABELS = "train-labels-idx1-ubyte.gz"
+TEST_IMAGES = "t10k-images-idx3-ubyte.gz"
+TEST_LABELS = "t10k-labels-idx1-ubyte.gz"
+
+TYPES: dict[int, np.dtype[Any]] = {
+    0x08: np.dtype(">u1"),
+    0x0B: np.dtype(">i2"),
+    0x0C: np.dtype(">i4"),
+}
+CODES = {kind: code for code, kind in TYPES.items()}
+MAX_DIMENSIONS = 4  # images, height, width, and channels of the colour variants
+GZIP = b"\x1f\x8b"
+
+Bytes = npt.NDArray[np.uint8]
+Array = npt.NDArray[np.integer[Any]]
+
+
+def read_idx(path: Path) -> Array:
+    """The array in an IDX file, gzipped or not: of the shape and the kind that its header states.
+
+    Kinds are uint8, int16 and int32. Raises UserError, naming the file, for anything but a header
+    followed by exactly its values.
+    """
+    with _opened(path) as stream:
+        kind, shape = _read_header(stream, path)
+        size = math.prod(shape) * kind.itemsize
+        values = _read_exactly(stream, size, path, f"values of shape {shape}")
+        # Reading on also makes gzip verify its checksum.
+        if stream.read(1):
+            raise UserError(f"{path}: goes on after the values that its header {shape} announces")
+    return np.frombuffer(values, dtype=kind).reshape(shape).astype(kind.newbyteorder("="))
+
+
+def read_shape(path: Path) -> tuple[int, ...]:
+    """The dimensions that the header of an IDX file of bytes states; else UserError."""
+    with _opened(path) as stream:
+        kind, shape = _read_header(stream, path)
+    if kind != np.uint8:
+        raise UserError(f"{path}: values should be unsigned bytes, not type 0x{CODES[kind]:02x}")
+    return shape
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file's content, unpacked; what is wrong with the packing is told in one line."""
+    try:
+        with path.open("rb") as file:
+            packed = file.read(len(GZIP)) == GZIP
+            file.seek(0)
+            yield gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[misc]
+    except FileNotFoundError:
+        raise UserError(f"{path}: not found") from None
+    except EOFError:
+        raise UserError(f"{path}: the gzip stream ends too early; fetch the file again") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(f"{path}: not an intact gzip file ({error})") from None
+
+
+def _read_header(stream: IO[bytes], path: Path) -> tuple[np.dtype[Any], tuple[int, ...]]:
+    magic = _read_exactly(stream, 4, path, "magic number")
+    if magic[:2] != b"\0\0":
+        raise UserError(f"{path}: not an IDX file: it should start with two zero bytes")
+    code, dimensions = magic[2], magic[3]
+    if code not in TYPES:
+        known = "unsigned bytes (type 0x08), or 16 or 32 bit integers (0x0b, 0x0c)"
+        raise UserError(f"{path}: values should be {known}, not 0x{code:02x}")
+    if not 1 <= dimensions <= MAX_DIMENSIONS:
+        raise UserError(f"{path}: should have 1 to {MAX_DIMENSIONS} dimensions, not {dimensions}")
+    header = _read_exactly(stream, 4 * dimensions, path, "dimensions")
+    shape = struct.unpack(f">{dimensions}I", header)
+    if 0 in shape:
+        raise UserError(f"{path}: holds nothing: its dimensions are {shape}")
+    return TYPES[code], shape
+
+
+def _read_exactly(stream: IO[bytes], count: int, path: Path, what: str) -> bytearray:
+    # Piece by piece: a false header can announce more than the memory holds, a stream cannot.
+    data = bytearray()
+    while len(data) < count:
+        piece = stream.read(min(count - len(data), 1 << 24))
+        if not piece:
+            raise UserError(f"{path}: ends too early: {len(data)} of {count} bytes of its {what}")
+        data += piece
+    return data
+
+
+def write_idx(path: Path, array: Array) -> None:
+    """Write uint8, int16 or int32 values of 1 to 4 dimensions as a gzipped IDX file.
+
+    Equal arrays give equal bytes. Stored, not deflated: builds of zlib compress to different
+    bytes, and these are compared.
+    """
+    kind = array.dtype.newbyteorder(">")
+    assert kind in CODES
+    assert 1 <= array.ndim <= MAX_DIMENSIONS
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, CODES[kind], array.ndim, *array.shape)
+    with (
+        written_whole(path) as partial,
+        partial.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", compresslevel=0, fileobj=raw, mtime=0) as stream,
+    ):
+        stream.write(header)
+        stream.write(np.ascontiguousarray(array, kind).tobytes())

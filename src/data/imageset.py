@@ -1,0 +1,90 @@
+"""Labelled images as tensors: one file per split, and the batches drawn from it."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from src.core.errors import UserError
+from src.core.tensorfile import read_tensors, write_tensors
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """One split of a data set, small enough to live on the device as bytes.
+
+    images: uint8 [N, C, H, W], 0 is the background; labels: int64 [N], indices into `classes`.
+    mean, std: of the data set's training pixels, per channel, on the scale 0 to 255.
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    def to(self, device: torch.device) -> Self:
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
+    def subset(self, indices: Tensor) -> Self:
+        return replace(self, images=self.images[indices], labels=self.labels[indices])
+
+
+def save_images(path: Path, data: ImageSet) -> None:
+    """Write the split; equal data give equal bytes."""
+    about = {"classes": data.classes, "mean": data.mean, "std": data.std}
+    write_tensors(path, {"images": data.images, "labels": data.labels}, about)
+
+
+def load_images(path: Path) -> ImageSet:
+    """Read a split; UserError if the file is missing or not one that `save_images` wrote."""
+    tensors, about = read_tensors(path)
+    try:
+        classes, mean, std = (tuple(about[key]) for key in ("classes", "mean", "std"))
+        return ImageSet(tensors["images"], tensors["labels"], classes, mean, std)
+    except KeyError as missing:
+        raise UserError(f"{path}: has no {missing}, so it holds no labelled images") from None
+
+
+def draw_per_class(
+    labels: Tensor, how_many: Callable[[int], int], generator: torch.Generator
+) -> Tensor:
+    """A mask, bool [N], of images drawn at random: of each class `how_many(its images)`."""
+    drawn = torch.zeros(len(labels), dtype=torch.bool)
+    for label in labels.unique():
+        members = (labels == label).nonzero().flatten()
+        order = torch.randperm(len(members), generator=generator)
+        drawn[members[order[: how_many(len(members))]]] = True
+    return drawn
+
+
+def batches(
+    data: ImageSet, size: int, shuffle: torch.Generator | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images uint8 [B, C, H, W] and labels int64 [B], each image once, B at most `size`.
+
+    In the order stored, or in one drawn from `shuffle`, a CPU generator wherever the data are. The
+    sizes differ by one at most: a small last batch would distort batch norm's statistics.
+    """
+    count = math.ceil(len(data) / size)
+    if shuffle is None:
+        yield from zip(
+            data.images.tensor_split(count), data.labels.tensor_split(count), strict=True
+        )
+        return
+    order = torch.randperm(len(data), generator=shuffle).to(data.labels.device)
+    for chosen in order.tensor_split(count):
+        yield data.images[chosen], data.labels[chosen]

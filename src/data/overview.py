@@ -1,0 +1,128 @@
+"""What is in a data set: counts, pixels, duplicates, and what its classes look like."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from src.core.plots import drawable, save_figure
+from src.core.tables import write_csv
+from src.data.imageset import ImageSet
+from src.data.pixels import histogram, mean_and_std
+from src.data.splits import Splits
+
+COLUMNS = 10  # images in a row of the pictures
+ROWS = 50  # classes at most in the picture of samples
+
+
+def write_data_report(roles: Mapping[str, Splits], twins: pd.DataFrame, folder: Path) -> None:
+    """Tables and pictures of each data set under `folder`/role, and the duplicates found."""
+    for role, splits in roles.items():
+        write_csv(class_counts(splits), folder / role / "class_counts.csv")
+        write_csv(pixel_statistics(splits), folder / role / "pixels.csv")
+        draw_samples(splits.train, folder / role / "samples.png")
+        draw_means(splits.train, folder / role / "means.png")
+    write_csv(twins, folder / "duplicates.csv")
+
+
+def class_counts(splits: Splits) -> pd.DataFrame:
+    """Images of each class (rows) in each split (columns)."""
+    classes = splits.train.classes
+    counts = {
+        name: data.labels.bincount(minlength=len(classes)).tolist()
+        for name, data in splits._asdict().items()
+    }
+    return pd.DataFrame({"class": classes, **counts})
+
+
+def pixel_statistics(splits: Splits) -> pd.DataFrame:
+    """Of each split: images, their size, and its pixels on the scale 0 to 255."""
+    return pd.DataFrame([_pixels(name, data) for name, data in splits._asdict().items()])
+
+
+def _pixels(name: str, data: ImageSet) -> dict[str, str | int | float]:
+    channels, height, width = data.image_shape
+    counts = histogram(data.images).sum(0)
+    mean, std = mean_and_std(counts)
+    values = counts.nonzero()
+    return {
+        "split": name,
+        "images": len(data),
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "mean": mean,
+        "std": std,
+        "min": int(values.min()),
+        "max": int(values.max()),
+        "share_background": int(counts[0]) / int(counts.sum()),
+    }
+
+
+def duplicates(roles: Mapping[str, Splits]) -> pd.DataFrame:
+    """Test images that are, pixel for pixel, in training or validation, as tensors.
+
+    Of every role's test images in every role's other splits, since all of these train a model: a
+    row for each split that has copies, with their number, and place and class of the first.
+    """
+    known: dict[bytes, dict[str, tuple[int, str, int]]] = {}
+    for role, splits in roles.items():
+        for split, data in (("train", splits.train), ("val", splits.val)):
+            for index, (key, label) in enumerate(_keys(data)):
+                places = known.setdefault(key, {})
+                first, name, copies = places.get(f"{role} {split}", (index, label, 0))
+                places[f"{role} {split}"] = (first, name, copies + 1)
+    rows = [
+        (role, test_index, test_label, found_in, *twin)
+        for role, splits in roles.items()
+        for test_index, (key, test_label) in enumerate(_keys(splits.test))
+        for found_in, twin in known.get(key, {}).items()
+    ]
+    columns = ["test_set", "test_index", "test_class", "found_in", "index", "class", "copies"]
+    return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def _keys(data: ImageSet) -> list[tuple[bytes, str]]:
+    images = data.images.numpy()
+    return [
+        (hashlib.sha256(image).digest(), data.classes[label])
+        for image, label in zip(images, data.labels.tolist(), strict=True)
+    ]
+
+
+def draw_samples(data: ImageSet, path: Path) -> None:
+    """The first images of each class, a row per class, of the first classes."""
+    classes, (channels, height, width) = data.classes[:ROWS], data.image_shape
+    count = len(classes)
+    sheet = data.images.new_zeros(channels, count * height, COLUMNS * width)
+    for label in range(count):
+        for column, image in enumerate(data.images[data.labels == label][:COLUMNS]):
+            top, left = label * height, column * width
+            sheet[:, top : top + height, left : left + width] = image
+    figure = Figure(figsize=(COLUMNS * 0.6, count * 0.6 + 0.4), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(drawable(sheet), cmap="gray_r")
+    axes.set_yticks([(label + 0.5) * height for label in range(count)], classes)
+    axes.set_xticks([])
+    axes.set_title(
+        "training images"
+        if count == len(data.classes)
+        else f"{count} classes of {len(data.classes)}"
+    )
+    save_figure(figure, path)
+
+
+def draw_means(data: ImageSet, path: Path) -> None:
+    """The mean image of each class."""
+    rows = -(-len(data.classes) // COLUMNS)
+    figure = Figure(figsize=(COLUMNS * 0.8, rows + 0.4), layout="constrained")
+    figure.suptitle("mean training image")
+    for label, axes in enumerate(figure.subplots(rows, COLUMNS, squeeze=False).flat):
+        axes.axis("off")
+        members = data.images[data.labels == label]
+        if len(members):
+            axes.imshow(drawable(members.double().mean(0).byte()), cmap="gray_r")
+            axes.set_title(data.classes[label])
+    save_figure(figure, path)

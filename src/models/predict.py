@@ -1,0 +1,34 @@
+"""What a model says of a whole image set."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from src.data.imageset import ImageSet, batches
+
+BATCH = 1000  # fills a GPU, and fits into any memory
+
+
+class Score(NamedTuple):
+    loss: float  # mean cross-entropy, in nats
+    accuracy: float  # share of labels met, 0 to 1
+
+
+def predict(model: nn.Module, data: ImageSet) -> Tensor:
+    """Logits, float32 [N, classes], in the order of `data` and on its device."""
+    model.eval()
+    with torch.inference_mode():
+        return torch.cat([model(as_pixels(images)) for images, _ in batches(data, BATCH)])
+
+
+def score(model: nn.Module, data: ImageSet) -> Score:
+    logits = predict(model, data)
+    correct = int((logits.argmax(1) == data.labels).sum())
+    return Score(F.cross_entropy(logits, data.labels).item(), correct / len(data))
+
+
+def as_pixels(images: Tensor) -> Tensor:
+    """uint8 images as the floats, 0 to 255, that the network takes, in its memory format."""
+    return images.to(torch.float32, memory_format=torch.channels_last)

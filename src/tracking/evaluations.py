@@ -1,0 +1,62 @@
+"""What a finished pipeline left in MLflow, looked up by its run."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NamedTuple
+
+from src.core.errors import UserError
+from src.tracking.store import PIPELINE, opened
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run as Entry
+
+EVALUATION = "evaluation"  # the folder of a run's artifacts
+
+
+class Evaluated(NamedTuple):
+    run_id: str
+    tests: dict[str, str]  # by role, the fingerprint of the test images
+    files: Path
+
+
+@contextmanager
+def evaluations(*runs: str) -> Iterator[list[Evaluated]]:
+    """The evaluate runs that these ids begin or, of another stage, lead to; a copy of their files.
+
+    Raises UserError for what is no such id, or has no evaluation.
+    """
+    with opened(PIPELINE) as (client, [experiment]), TemporaryDirectory() as copies:
+        entries = client.search_runs([experiment], max_results=50_000)
+        found = []
+        for number, run in enumerate(runs):
+            entry = _evaluation(entries, run)
+            folder = Path(copies) / str(number)
+            folder.mkdir()
+            client.download_artifacts(entry.info.run_id, EVALUATION, str(folder))
+            tags = entry.data.tags
+            tests = {role: tags.get(f"test.{role}", "") for role in ("source", "target")}
+            found.append(Evaluated(entry.info.run_id, tests, folder / EVALUATION))
+        yield found
+
+
+def _evaluation(entries: list["Entry"], run: str) -> "Entry":
+    named = [entry for entry in entries if run and entry.info.run_id.startswith(run)]
+    if len(named) != 1:
+        raise UserError(
+            f"{run!r}: should be the beginning of one run's id in MLflow, not of {len(named)}"
+        )
+    [entry] = named
+    stage = entry.data.tags.get("dvc.stage", "")
+    # The newest first: the latest evaluation of a training that was evaluated again.
+    judged = [
+        other
+        for other in entries
+        if other.data.tags.get("dvc.stage") == "evaluate"
+        and other.info.status == "FINISHED"
+        and entry.info.run_id in (other.info.run_id, other.data.tags.get(f"upstream.{stage}"))
+    ]
+    if not judged:
+        raise UserError(f"{run}: a run of {stage} that no finished evaluate run is based on")
+    return judged[0]

@@ -1,0 +1,138 @@
+"""Which stage execution made what: a hash that a running stage and DVC's lock file agree on.
+
+The hash covers the command, the contents of the dependencies and the parameters. A stage computes
+its own before DVC has recorded it; the stages above it compute it from dvc.lock. So a result taken
+from DVC's cache still leads to the run that made it.
+"""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from pathspec import GitIgnoreSpec
+
+from src.config.params import read
+from src.core.errors import UserError
+from src.core.paths import DVC_IGNORE, DVC_LOCK, DVC_YAML, PARAMS
+
+CODE = ("src", "pipeline", "dvc.yaml")
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What decides the result of a stage: the parts of its hash."""
+
+    cmd: str
+    deps: Mapping[str, str]  # path: MD5 of its content, as DVC takes it
+    params: Mapping[str, Any]
+
+    def hash(self) -> str:
+        parts = {"cmd": self.cmd, "deps": self.deps, "params": self.params}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def data(self) -> dict[str, str]:
+        """The dependencies that are data."""
+        return {path: md5 for path, md5 in self.deps.items() if not path.startswith(CODE)}
+
+    def code(self) -> dict[str, str]:
+        """The folders whose code decides the result."""
+        return {path: md5 for path, md5 in self.deps.items() if path.startswith("src/")}
+
+
+def running(stage: str) -> Execution:
+    """The execution of `stage` that is about to be, from dvc.yaml and the files as they are."""
+    declared = read(DVC_YAML)["stages"][stage]
+    deps = {path: _md5(Path(path)) for path in declared["deps"]}
+    tree = read(PARAMS)
+    params = {key: reduce(dict.__getitem__, key.split("."), tree) for key in declared["params"]}
+    return Execution(declared["cmd"], deps, params)
+
+
+def recorded(stage: str) -> Execution | None:
+    """The execution of `stage` that made its present outputs, from dvc.lock."""
+    entry = _locked().get(stage)
+    if entry is None:
+        return None
+    deps = {dep["path"]: dep["md5"] for dep in entry["deps"]}
+    return Execution(entry["cmd"], deps, entry["params"][str(PARAMS)])
+
+
+def is_current(stage: str, outputs: Sequence[Path]) -> bool:
+    """Whether `outputs` of `stage` are there, and as it would make them now."""
+    entry = _locked().get(stage)
+    if entry is None:
+        return False
+    made = {out["path"]: out["md5"] for out in entry["outs"]}
+    try:
+        return running(stage) == recorded(stage) and all(
+            _md5(path) == made.get(str(path)) for path in outputs
+        )
+    except UserError:  # a file is missing
+        return False
+
+
+def upstream(stage: str) -> list[str]:
+    """The stages whose outputs `stage` reads."""
+    stages = read(DVC_YAML)["stages"]
+    deps = set(stages[stage]["deps"])
+    return [
+        name
+        for name, other in stages.items()
+        if deps & {*other.get("outs", ()), *other.get("metrics", ())}
+    ]
+
+
+def code_tags() -> dict[str, str]:
+    """The commit, and whether the code differs from it; nothing outside a git checkout."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        # Only the code counts: DVC itself changes dvc.lock and params.yaml while it works.
+        changes = _git("status", "--porcelain", "--", *CODE)
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {
+        "git.commit": commit,
+        "git.dirty": str(bool(changes)).lower(),
+        "mlflow.source.git.commit": commit,
+    }
+
+
+def _md5(path: Path) -> str:
+    """The content's hash as DVC takes it: of a folder, that of a list of its files' hashes."""
+    if path.is_dir():
+        ignored = _ignored()
+        files = sorted(
+            file.relative_to(path).as_posix()
+            for file in path.rglob("*")
+            if file.is_file() and not ignored.match_file(file)
+        )
+        listing = [{"md5": _md5(path / file), "relpath": file} for file in files]
+        return f"{_md5_of(json.dumps(listing).encode())}.dir"
+    if not path.exists():
+        raise UserError(f"{path}: not found; `dvc repro` makes it")
+    return _md5_of(path.read_bytes())
+
+
+def _ignored() -> GitIgnoreSpec:
+    """What DVC leaves out of a folder: among others, code that cannot change a result."""
+    lines = DVC_IGNORE.read_text().splitlines() if DVC_IGNORE.exists() else []
+    return GitIgnoreSpec.from_lines(lines)
+
+
+def _md5_of(content: bytes) -> str:
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _locked() -> dict[str, Any]:
+    stages: dict[str, Any] = read(DVC_LOCK)["stages"] if DVC_LOCK.exists() else {}
+    return stages
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()

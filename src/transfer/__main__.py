@@ -1,0 +1,75 @@
+"""Compare ways to move the base model to the target, by how many labels there are."""
+
+import argparse
+
+from src.core.cli import Parser, count, labels, run
+
+
+def _arguments() -> argparse.Namespace:
+    parser = Parser(
+        prog="python -m src.transfer",
+        description=f"{__doc__} Zero-shot, the strategies of finetune, rehearsal of the source, "
+        "and from scratch; the other values are those of params.yaml. Each seed trains a "
+        "base model of its own. Tables and a picture are then in reports/transfer. Test images "
+        "are read to report: choose by the validation images.",
+    )
+    parser.add_argument("--seeds", type=count, default=5, metavar="N", help="(default: 5)")
+    parser.add_argument(
+        "--labels",
+        type=labels,
+        default=[1, 5, 10, 50, "all"],
+        metavar="N,N,...",
+        help="labelled images per class (default: 1,5,10,50,all)",
+    )
+    return parser.parse_args()
+
+
+def _transfer(arguments: argparse.Namespace) -> None:
+    # Imported only now: --help need not wait for them.
+    from src.config.params import load
+    from src.config.whole import Params
+    from src.core import paths
+    from src.core.console import Console
+    from src.core.runtime import describe, set_up
+    from src.data.imageset import load_images
+    from src.data.splits import Splits
+    from src.tracking.nested import track_family
+    from src.tracking.repro import bring_up_to_date
+    from src.tracking.store import TRANSFER
+    from src.transfer.methods import as_markdown, try_seed, write_transfer_study
+
+    params = load(Params)
+    logged = {**params.model_dump(), "seeds": arguments.seeds, "labels": arguments.labels}
+    folders = (paths.SOURCE_TENSORS, paths.TARGET_TENSORS)
+    names = (paths.TRAIN, paths.VAL, paths.TEST)
+    bring_up_to_date("preprocess", [folder / name for folder in folders for name in names])
+    with track_family(TRANSFER, "transfer", logged, "preprocess") as family:
+        device = set_up(params.runtime.device, params.runtime.threads)
+        family.parent.tags(describe(device))
+        source, target = (
+            Splits(*(load_images(folder / name).to(device) for name in names)) for folder in folders
+        )
+        outcomes = []
+        for seed in range(params.seed, params.seed + arguments.seeds):
+            with (
+                family.child(f"seed-{seed}") as tracked,
+                Console(f"base {seed}", params.train.epochs, len(source.train)) as console,
+            ):
+                reporters = [console, tracked]
+                for outcome in try_seed(params, source, target, arguments.labels, seed, reporters):
+                    print(outcome)
+                    tracked.metrics(outcome.metrics())
+                    outcomes.append(outcome)
+            # After each seed, so that little is lost by an interruption.
+            table = write_transfer_study(outcomes, paths.TRANSFER)
+        print(as_markdown(table))
+        family.parent.file(paths.TRANSFER)
+
+
+def main() -> None:
+    arguments = _arguments()
+    run(lambda: _transfer(arguments))
+
+
+if __name__ == "__main__":
+    main()

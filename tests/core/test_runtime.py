@@ -1,0 +1,61 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.core.errors import UserError
+from src.core.files import written_whole
+from src.core.runtime import describe, generator, set_up
+from tests.conftest import ROOT
+
+
+def test_threads_are_as_many_as_asked() -> None:
+    set_up("cpu", threads=2)
+    assert torch.get_num_threads() == 2
+
+
+def test_auto_takes_a_gpu_where_there_is_one() -> None:
+    code = "from src.core.runtime import set_up; print(set_up('auto', threads=1).type)"
+    printed = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    assert printed == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UserError, match=r"runtime\.device: cuda:99 is not there"):
+        set_up("cuda:99", threads=1)
+
+
+def test_a_run_can_say_what_its_bits_depend_on() -> None:
+    torch.set_num_threads(1)
+    about = describe(torch.device("cpu"))
+    assert about["device"] == "cpu"
+    assert about["threads"] == "1"
+    assert about["torch"] == torch.__version__
+
+
+def test_each_purpose_has_a_stream_of_its_own() -> None:
+    def draw(seed: int, purpose: str) -> int:
+        return int(torch.randint(2**62, (), generator=generator(seed, purpose)))
+
+    assert draw(0, "shuffle") == draw(0, "shuffle")
+    assert len({draw(0, "shuffle"), draw(0, "weights"), draw(1, "shuffle")}) == 3
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "file"
+    with written_whole(path) as partial:
+        partial.write_text("first")
+
+    def fail() -> None:
+        with written_whole(path) as partial:
+            partial.write_text("half of the sec")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert path.read_text() == "first"
+    assert list(path.parent.iterdir()) == [path]

@@ -1,0 +1,125 @@
+"""Data sets of one's own."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.config.data import DataConfig, classes_of, facts_of, raw_folder
+from src.core.errors import UserError
+from src.data.folders import look_into
+from src.data.idx import Array, read_idx, write_idx
+from src.data.sources import is_as_taken_over, obtain
+from tests.own import write_own
+
+
+def test_a_folder_is_taken_over_with_its_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = write_own(tmp_path / "own", size=32, channels=3, names=["yes", "no", "perhaps"])
+    dataset = f"folder:{own}"
+    facts = facts_of(dataset)
+    assert (facts.height, facts.width) == (32, 32)
+    assert facts.classes == ("yes", "no", "perhaps")
+    obtain(dataset, raw_folder(dataset), tmp_path)
+    assert raw_folder(dataset).parent == Path("data/raw")
+    for path in raw_folder(dataset).glob("*ubyte.gz"):
+        assert np.array_equal(read_idx(path), read_idx(next(own.glob(f"{path.name[:12]}*"))))
+    assert classes_of(dataset) == facts.classes
+
+
+def test_files_may_be_unpacked_and_classes_more_than_a_byte_holds(tmp_path: Path) -> None:
+    own = write_own(tmp_path, classes=300, packed=False)
+    assert look_into(own).classes == tuple(str(label) for label in range(300))
+
+
+def test_a_path_is_seen_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    write_own(tmp_path / "letters")
+    assert facts_of("folder:letters").train_images == 12
+    assert facts_of("folder:./letters").origins == facts_of("folder:letters").origins
+
+
+def test_a_folder_that_was_taken_over_need_not_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dataset = f"folder:{write_own(tmp_path / 'own')}"
+    obtain(dataset, raw_folder(dataset), tmp_path)
+    (tmp_path / "own").rename(tmp_path / "away")
+    assert facts_of(dataset).train_images == 12
+
+
+def test_what_is_not_a_data_set_is_refused_in_a_line_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing: not found"):
+        facts_of(f"folder:{tmp_path / 'nothing'}")
+    own = write_own(tmp_path / "own")
+    write_idx(own / "train-images-again.gz", np.zeros((1, 1), np.uint8))
+    with pytest.raises(
+        UserError, match=r"one file train-images-idx\.\.\., not .*again\.gz, .*idx3"
+    ):
+        look_into(own)
+    (own / "train-images-again.gz").unlink()
+    (own / "classes.txt").write_text("yes\nno\n")
+    with pytest.raises(UserError, match=r"classes\.txt: should name 3 classes"):
+        look_into(own)
+    (own / "classes.txt").write_text("yes\nno\nno\n")
+    with pytest.raises(UserError, match=r"classes\.txt: should name every class once"):
+        look_into(own)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (np.full(12, 2_000_000_000, np.int32), "labels should be 0 to 999, not 2000000000"),
+        (np.full(12, -1, np.int16), "labels should be 0 to 999, not -1"),
+        (np.tile([1, 2, 3], 4).astype(np.uint8), "labels should count from 0, not 1"),
+        (np.zeros((12, 1), np.uint8), "labels should have 1 dimension, not 2"),
+        (np.zeros(11, np.uint8), "11 labels, but 12 images"),
+    ],
+)
+def test_labels_out_of_range_are_told(tmp_path: Path, labels: Array, told: str) -> None:
+    own = write_own(tmp_path)
+    write_idx(own / "train-labels-idx1-ubyte.gz", labels)
+    with pytest.raises(UserError, match=f"train-labels-idx1-ubyte.gz: {told}"):
+        look_into(own)
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "told"),
+    [
+        ("train-images-idx3-ubyte.gz", np.zeros((12, 8, 8), np.int16), "should be unsigned bytes"),
+        ("train-images-idx3-ubyte.gz", np.zeros((12, 8), np.uint8), "should have 3 dimensions"),
+        ("t10k-images-idx3-ubyte.gz", np.zeros((6, 8, 9), np.uint8), "images should be .8, 8."),
+    ],
+)
+def test_images_that_do_not_fit_are_told(
+    tmp_path: Path, name: str, images: Array, told: str
+) -> None:
+    own = write_own(tmp_path)
+    write_idx(own / name, images)
+    with pytest.raises(UserError, match=f"{name}: .*{told}"):
+        look_into(own)
+
+
+def test_names_may_begin_with_the_mark_that_windows_writes(tmp_path: Path) -> None:
+    own = write_own(tmp_path)
+    (own / "classes.txt").write_text("cat\ndog\nowl\n", "utf-8-sig")
+    assert look_into(own).classes == ("cat", "dog", "owl")
+
+
+def test_a_change_in_a_folder_is_noticed(tmp_path: Path) -> None:
+    own = write_own(tmp_path / "own", names=["a", "b", "c"])
+    obtain(f"folder:{own}", tmp_path / "raw", tmp_path)
+    assert is_as_taken_over(own, tmp_path / "raw")
+    (own / "classes.txt").write_text("a\nb\nd\n")
+    assert not is_as_taken_over(own, tmp_path / "raw")
+    write_own(own, names=["a", "b", "c"], each=6)
+    assert not is_as_taken_over(own, tmp_path / "raw")
+
+
+@pytest.mark.parametrize("name", ["letters", "folder", "folder:", "MNIST", ""])
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"should be mnist-5k, .*, usps or folder:PATH, not"):
+        DataConfig(source=name, target="mnist", val_fraction=0.1)

@@ -1,0 +1,121 @@
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+
+from src.data.imageset import ImageSet
+from src.data.splits import Splits
+from src.models.checkpoint import Checkpoint
+from src.models.predict import score
+from src.training.finetune import finetune, limit_labels, rehearse
+from src.training.scratch import train_from_scratch
+from src.transfer.methods import Outcome, as_markdown, summarise, try_all, write_transfer_study
+from tests.conftest import shrunk
+
+
+def outcome(seed: int, method: str, labels: str, target: float) -> Outcome:
+    return Outcome(seed, method, labels, target_val=0.5, target_test=target, source_test=0.9)
+
+
+def test_means_intervals_and_gains_worked_by_hand() -> None:
+    outcomes = [
+        outcome(0, "zero-shot", "0", 0.5),
+        outcome(1, "zero-shot", "0", 0.6),
+        *(outcome(seed, "full", "5", 0.8 + 0.02 * seed) for seed in (0, 1)),
+        *(outcome(seed, "scratch", "5", 0.6 + 0.04 * seed) for seed in (0, 1)),
+    ]
+    rows = {row["method"]: row for row in summarise(outcomes).to_dict("records")}
+    full = rows["full"]
+    assert full["target_test"] == pytest.approx(0.81)
+    # Paired by seed: 0.2 and 0.18.
+    assert full["gain"] == pytest.approx(0.19)
+    reach = stats.t.ppf(0.975, 1) * 0.01
+    assert full["gain_lo"] == pytest.approx(0.19 - reach)
+    assert full["gain_hi"] == pytest.approx(0.19 + reach)
+    assert rows["scratch"]["gain"] == 0
+    assert math.isnan(rows["zero-shot"]["gain"])
+
+
+@pytest.fixture(scope="module")
+def flipped(few: Splits) -> Splits:
+    """The same digits, upside down: other data of the same classes."""
+
+    def flip(data: ImageSet) -> ImageSet:
+        return ImageSet(data.images.flip(2), data.labels, data.classes, data.mean, data.std)
+
+    return Splits(*(flip(split) for split in few))
+
+
+def test_every_way_is_tried_with_every_number_of_labels(
+    tmp_path: Path, few: Splits, flipped: Splits
+) -> None:
+    params = shrunk(train__epochs=4)
+    outcomes: list[Outcome] = []
+    for seed in (0, 1):
+        base = train_from_scratch(params.model, params.train, few.train, few.val, seed).checkpoint
+        outcomes += try_all(base, params.finetune, few, flipped, [2, "all"], seed)
+    ways = ["head", "full", "gradual", "discriminative", "rehearsal", "scratch"]
+    tried = [(each.labels, each.method) for each in outcomes[: len(outcomes) // 2]]
+    assert tried == [("0", "zero-shot"), *(("2", way) for way in ways), *(("all", w) for w in ways)]
+    found = {(each.seed, each.labels, each.method): each for each in outcomes}
+    assert found[0, "all", "full"].target_test > found[0, "0", "zero-shot"].target_test
+    table = write_transfer_study(outcomes, tmp_path)
+    assert set(table["seeds"]) == {2}
+    assert pd.read_csv(tmp_path / "outcomes.csv").shape[0] == 26
+    text = (tmp_path / "table.md").read_text()
+    assert "| labels per class | 0 | 2 | all |" in text
+    assert text.count("| rehearsal |") == 4
+    assert (tmp_path / "transfer.png").exists()
+
+
+def test_other_classes_leave_no_zero_shot_and_no_rehearsal(few: Splits) -> None:
+    params = shrunk()
+    base = train_from_scratch(params.model, params.train, few.train, few.val, 0).checkpoint
+
+    def letters(data: ImageSet) -> ImageSet:
+        return ImageSet(data.images, data.labels // 2, tuple("abcde"), data.mean, data.std)
+
+    target = Splits(*(letters(split) for split in few))
+    outcomes = list(try_all(base, params.finetune, few, target, [3], 0))
+    assert [each.method for each in outcomes] == [
+        "head",
+        "full",
+        "gradual",
+        "discriminative",
+        "scratch",
+    ]
+    assert all(math.isnan(each.source_test) for each in outcomes)
+    assert all("source" not in key for each in outcomes for key in each.metrics())
+    assert "not forgotten" not in as_markdown(summarise(outcomes))
+    assert torch.tensor([each.target_test for each in outcomes]).max() > 0.15
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_each_way_is_what_its_name_says(few: Splits, flipped: Splits, seed: int) -> None:
+    params = shrunk(train__epochs=4)
+    base = train_from_scratch(params.model, params.train, few.train, few.val, 0).checkpoint
+    labelled = limit_labels(flipped.train, 4, seed)
+    config = params.finetune
+
+    def tuned(strategy: str, data: ImageSet) -> Checkpoint:
+        changed = config.model_copy(update={"strategy": strategy})
+        return finetune(base, changed, data, flipped.val, seed).checkpoint
+
+    ways = {
+        "zero-shot": base,
+        "rehearsal": tuned("full", rehearse(labelled, few.train, 1.0, seed)),
+        "scratch": train_from_scratch(params.model, config, labelled, flipped.val, seed).checkpoint,
+        **{way: tuned(way, labelled) for way in ("head", "full", "gradual", "discriminative")},
+    }
+    # Of different sizes, so that none can be taken for another.
+    target = flipped._replace(test=flipped.test.subset(torch.arange(90)))
+    source = few._replace(test=few.test.subset(torch.arange(80)))
+    for outcome in try_all(base, config, source, target, [4], seed):
+        model = ways.pop(outcome.method).model
+        assert outcome.target_val == score(model, target.val).accuracy
+        assert outcome.target_test == score(model, target.test).accuracy
+        assert outcome.source_test == score(model, source.test).accuracy
+    assert not ways

@@ -1,0 +1,109 @@
+"""Many processes that begin one study at the same moment; the losses are made up."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from src.tune.storage import load_study, open_storage
+from src.tune.study import SURPLUS
+from tests.conftest import ROOT
+
+PROCESSES, WANTED = 8, 24
+CODE = """
+import sys, time
+from pathlib import Path
+from filelock import FileLock
+from src.config.params import parse, read
+from src.config.whole import Params
+from src.tune.space import Space
+from src.tune.storage import begin_study, open_storage
+from src.tune.study import Study
+
+folder, lock, url, wanted = sys.argv[1:]
+tree = read(Path("tests/params.yaml"))
+space, lock = Space(tree), FileLock(lock)
+storage = open_storage(url or None, Path(folder) / "optuna.log", lock)
+begun = begin_study(storage, "study", None, {"params": space.constant()}, lock)
+study = Study(begun, storage, space, parse(Params, tree).tune, lock)
+while study.tally().finished < int(wanted):
+    number = study.claim(int(wanted))
+    if number is None:
+        time.sleep(0.1)
+    else:
+        study.complete(number, study.values(number)["train.optimizer.learning_rate"])
+"""
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a database on a server of this test's own."""
+    if not (shutil.which("initdb") and shutil.which("pg_ctl")):
+        pytest.skip("PostgreSQL's initdb and pg_ctl are not on PATH")
+    folder = tmp_path_factory.mktemp("postgres")
+    as_user: list[str] = []
+    if os.getuid() == 0:  # as whom the server refuses to run
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        for path in (folder, *folder.parents[:2]):
+            path.chmod(0o755)
+        shutil.chown(folder, "postgres")
+    data, socket = str(folder / "data"), str(folder)
+    port = "54321"
+    listen = f"-p {port} -k {socket} -c listen_addresses=127.0.0.1"
+
+    def call(*command: str) -> None:
+        subprocess.run([*as_user, *command], check=True, stdout=subprocess.DEVNULL, cwd=folder)
+
+    call("initdb", "-D", data, "-A", "trust", "-U", "idxflow")
+    call("pg_ctl", "-D", data, "-o", listen, "-l", str(folder / "log"), "-w", "start")
+    yield f"postgresql://idxflow@127.0.0.1:{port}/postgres"
+    call("pg_ctl", "-D", data, "-m", "immediate", "stop")
+
+
+def crowd(folder: Path, url: str, *, one_lock: bool) -> None:
+    """Run the processes; they share a lock, or have one each, as on machines of their own."""
+    command = [sys.executable, "-c", CODE, str(folder)]
+    locks = [folder / ("optuna.lock" if one_lock else f"{n}.lock") for n in range(PROCESSES)]
+    processes = [
+        subprocess.Popen(
+            [*command, str(lock), url, str(WANTED)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
+        for lock in locks
+    ]
+    errors = [process.communicate(timeout=240)[1] for process in processes]
+    assert errors == [""] * PROCESSES
+
+
+def trials(folder: Path, url: str) -> list[FrozenTrial]:
+    storage = open_storage(url or None, folder / "optuna.log", FileLock(folder / "optuna.lock"))
+    found = load_study(storage, "study").get_trials()
+    if isinstance(storage, RDBStorage):
+        storage.remove_session()
+        storage.engine.dispose()
+    return found
+
+
+@pytest.mark.parametrize("database", ["", "sqlite"])
+def test_on_one_machine_the_total_is_exact(tmp_path: Path, database: str) -> None:
+    url = f"sqlite:///{tmp_path / 'studies.db'}" if database else ""
+    crowd(tmp_path, url, one_lock=True)
+    assert [trial.state for trial in trials(tmp_path, url)] == [TrialState.COMPLETE] * WANTED
+
+
+def test_on_several_machines_the_total_is_exact(tmp_path: Path, postgres: str) -> None:
+    """Without a common lock some begin a trial too many, and take it back."""
+    crowd(tmp_path, postgres, one_lock=False)
+    found = trials(tmp_path, postgres)
+    assert sum(trial.state == TrialState.COMPLETE for trial in found) == WANTED
+    others = {trial.user_attrs["reason"] for trial in found if trial.state == TrialState.FAIL}
+    assert others <= {SURPLUS}
+    assert {trial.state for trial in found} <= {TrialState.COMPLETE, TrialState.FAIL}
+    drawn = {str(trial.params) for trial in found if trial.state == TrialState.COMPLETE}
+    assert len(drawn) == WANTED

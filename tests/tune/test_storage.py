@@ -1,0 +1,201 @@
+"""Studies in real files, torn, truncated and locked."""
+
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from filelock import FileLock
+
+from src.core.errors import UserError
+from src.tune.storage import begin_study, check_unchanged, load_study, open_storage
+
+IDENTITY: dict[str, dict[str, Any]] = {
+    "params": {"seed": 0, "train.epochs": 2, "model.hidden": [16]},
+    "files": {"src/a.py": "1"},
+}
+
+
+def opened(folder: Path, url: str | None = None) -> optuna.storages.BaseStorage:
+    return open_storage(url, folder / "optuna.log", FileLock(folder / "optuna.lock"))
+
+
+def begun(
+    folder: Path, identity: dict[str, Any] = IDENTITY, seed: int | None = None
+) -> optuna.Study:
+    lock = FileLock(folder / "optuna.lock")
+    return begin_study(opened(folder), "study", seed, identity, lock)
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """The journal of a study with three finished trials."""
+    study = begun(tmp_path)
+    for value in (1.0, 2.0, 3.0):
+        study.add_trial(optuna.create_trial(value=value))
+    return tmp_path / "optuna.log"
+
+
+def values(journal: Path) -> list[float | None]:
+    return [trial.value for trial in load_study(opened(journal.parent), "study").trials]
+
+
+def test_a_torn_last_line_is_taken_away_and_all_before_it_is_there(three: Path) -> None:
+    with three.open("ab") as journal:
+        journal.write(b'{"op_code":4,"worker_id":"x","stu')
+    assert values(three) == [1.0, 2.0, 3.0]
+    begun(three.parent).add_trial(optuna.create_trial(value=4.0))
+    assert values(three) == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_line_that_was_torn_while_the_file_was_open_harms_nobody(three: Path) -> None:
+    study = begun(three.parent)
+    with three.open("ab") as journal:
+        journal.write(b'{"op_code":4,"work')
+    study.add_trial(optuna.create_trial(value=4.0))
+    assert values(three) == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_a_line_that_lacks_its_end_only_is_kept(three: Path) -> None:
+    content = three.read_bytes()
+    assert content.endswith(b"\n")
+    three.write_bytes(content[:-1])
+    assert values(three) == [1.0, 2.0, 3.0]
+
+
+def test_a_truncated_file_has_the_trials_before_its_end_wherever_that_is(three: Path) -> None:
+    content = three.read_bytes()
+    ends = [i + 1 for i, byte in enumerate(content) if byte == ord("\n")]
+    for size in range(ends[-3], len(content), 7):
+        three.write_bytes(content[:size])
+        found = values(three)
+        assert found == [1.0, 2.0, 3.0][: len(found)]
+        assert len(found) >= sum(size >= end - 1 for end in ends[-3:])
+
+
+def test_zeros_at_the_end_as_a_power_cut_leaves_them_are_taken_away(three: Path) -> None:
+    with three.open("ab") as journal:
+        journal.write(b"\0" * 512)
+    assert values(three) == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize("garbage", [b"garbage\n", b"null\n", b"[]\n", b"\xff\xfe\n", b"\n"])
+def test_damage_before_the_end_is_told_with_the_way_back(three: Path, garbage: bytes) -> None:
+    lines = three.read_bytes().splitlines(keepends=True)
+    three.write_bytes(b"".join([*lines[:-1], garbage, lines[-1]]))
+    with pytest.raises(UserError, match=rf"line {len(lines)} is damaged; .*sed -i '{len(lines)},"):
+        opened(three.parent)
+
+
+def test_the_way_back_works(three: Path) -> None:
+    lines = three.read_bytes().splitlines(keepends=True)
+    three.write_bytes(b"".join([*lines[:-1], b"garbage\n", lines[-1]]))
+    with pytest.raises(UserError) as caught:
+        opened(three.parent)
+    command = str(caught.value).partition("before it: ")[2]
+    subprocess.run(command, shell=True, cwd=three.parent, check=True)  # noqa: S602
+    assert values(three) == [1.0, 2.0]
+    assert (three.parent / "optuna.log.damaged").exists()
+
+
+def test_a_lock_left_behind_stops_nobody(three: Path) -> None:
+    Path(f"{three}.lock").symlink_to(three)  # Optuna's own, of a killed process
+    (three.parent / "optuna.log.flock").touch()
+    (three.parent / "optuna.lock").touch()
+    content = three.read_bytes()
+    started = time.monotonic()
+    assert values(three) == [1.0, 2.0, 3.0]
+    begun(three.parent).add_trial(optuna.create_trial(value=4.0))
+    assert time.monotonic() - started < 20
+    assert three.read_bytes().startswith(content)
+
+
+def test_a_damaged_database_is_told_in_one_line(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'studies.db'}"
+    study = optuna.create_study(storage=url)
+    study.add_trial(optuna.create_trial(value=1.0))
+    file = tmp_path / "studies.db"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(UserError, match=r"--storage sqlite.*malformed") as caught:
+        load_study(opened(tmp_path, url), study.study_name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("nonsense", "--storage nonsense: "),
+        ("postgresql://nobody@127.0.0.1:1/none", "--storage postgresql.*127.0.0.1"),
+        ("oracle://x/y", "--storage oracle"),
+    ],
+)
+def test_a_storage_that_is_none_is_told_in_one_line(tmp_path: Path, url: str, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        opened(tmp_path, url)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_password_is_not_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        opened(tmp_path, "postgresql://somebody:secret@127.0.0.1:1/none")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_study_is_found_again_with_its_seed(tmp_path: Path) -> None:
+    first = begun(tmp_path, seed=3)
+    again = begun(tmp_path)
+    assert first.user_attrs == again.user_attrs
+    assert again.user_attrs["begun"]["seed"] == 3
+    assert begun(tmp_path, seed=3).user_attrs == first.user_attrs
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"params": {**IDENTITY["params"], "train.epochs": 3}}, r"train\.epochs .* from 2 to 3 si"),
+        ({"params": {"seed": 0, "train.epochs": 3}}, r"model\.hidden has changed.*\(and 1 more\)"),
+        ({"files": {"src/a.py": "2"}}, r"src/a\.py has changed since"),
+        ({"files": {"src/a.py": "1", "src/b.py": "1"}}, r"src/b\.py has changed since"),
+    ],
+)
+def test_a_study_refuses_what_it_was_not_begun_with(
+    tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    begun(tmp_path)
+    with pytest.raises(UserError, match=rf"study study: {message}.*--study NAME"):
+        begun(tmp_path, {**IDENTITY, **changed})
+
+
+def test_only_the_parts_given_are_compared(tmp_path: Path) -> None:
+    check_unchanged(begun(tmp_path), {"params": IDENTITY["params"]})
+
+
+def test_another_seed_is_refused(tmp_path: Path) -> None:
+    begun(tmp_path)
+    with pytest.raises(UserError, match=r"--seed: study study draws with 0, not 5"):
+        begun(tmp_path, seed=5)
+
+
+def test_a_study_that_is_not_there_is_told_with_those_that_are(three: Path) -> None:
+    with pytest.raises(UserError, match=r"study other: not found \(there are: study\)"):
+        load_study(opened(three.parent), "other")
+
+
+def test_a_study_of_something_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    study = optuna.create_study(storage=opened(tmp_path), study_name="study")
+    study.add_trial(optuna.create_trial(value=1.0))
+    with pytest.raises(UserError, match="not one of idxflow's"):
+        begun(tmp_path)
+
+
+def test_a_study_whose_first_process_was_killed_at_its_birth_is_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    optuna.create_study(storage=opened(tmp_path), study_name="study")
+    assert begun(tmp_path, seed=3).user_attrs["begun"]["seed"] == 3
