@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src.config.params import load
-from src.config.whole import Params
+from src.config.params import Params
 from src.core import paths
 from src.core.runtime import set_up
 from src.crossval.folds import join
+from src.data.checks import load_params
 from src.data.imageset import ImageSet
 from src.data.splits import Splits
 from src.recipes.recipe import obtain_splits, try_out
@@ -65,7 +65,7 @@ def as_printed(train_set: ImageSet, test_set: ImageSet, seed: int) -> tuple[floa
 
 
 def main() -> None:
-    params = load(Params, paths.RECIPES / "article-001.yaml")
+    params = load_params(Params, paths.RECIPES / "article-001.yaml")
     device = set_up(params.runtime.device, params.runtime.threads)
     splits: Splits = obtain_splits(params.data, params.seed, paths.downloads(), device)
     everything = join(splits.train, splits.val)  # the article holds no images back

@@ -18,13 +18,14 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from src.config.params import load
-from src.config.train import TrainConfig
-from src.config.whole import Params
+from src.config.params import Params
+from src.config.sections import TrainConfig
 from src.core import paths
 from src.core.runtime import generator
+from src.data.checks import load_params
 from src.data.imageset import ImageSet, load_images
-from src.models.cnn import CNN, build_model
+from src.models.build import build_model
+from src.models.network import Network
 from src.training.fit import fit
 from src.training.optim import LayerPlan, build_optimizer
 
@@ -68,13 +69,13 @@ def usual_epoch(
         optimizer.step()
 
 
-def fresh(params: Params, data: ImageSet) -> CNN:
+def fresh(params: Params, data: ImageSet) -> Network:
     random = generator(params.seed, "weights")
     return build_model(params.model, data.image_shape, 10, data.mean, data.std, random)
 
 
 def main() -> None:
-    params = load(Params)
+    params = load_params(Params)
     torch.set_num_threads(params.runtime.threads)
     data = load_images(paths.SOURCE_TENSORS / paths.TRAIN)
     tiny = data.subset(torch.arange(10))  # validation is in one loop only: keep it out of the time

@@ -8,10 +8,11 @@ After `python -m src.tune` and before `python -m src.promote`. Validation losses
 import pandas as pd
 from filelock import FileLock
 
-from src.config.params import load, read
-from src.config.whole import Params
+from src.config.params import Params
+from src.config.parsing import read
 from src.core import paths
 from src.core.runtime import set_up
+from src.data.checks import load_params
 from src.data.imageset import load_images
 from src.training.scratch import train_from_scratch
 from src.tune.confirm import choose
@@ -23,7 +24,7 @@ SEEDS = range(100, 105)
 
 
 def main() -> None:
-    present = load(Params)
+    present = load_params(Params)
     lock = FileLock(paths.root() / paths.STUDIES_LOCK)
     storage = open_storage(None, paths.root() / paths.STUDIES, lock)
     begun = load_study(storage, "sweep")

@@ -9,10 +9,10 @@ test images are read to report, not to choose.
 
 import pandas as pd
 
-from src.config.params import load
-from src.config.whole import Params
+from src.config.params import Params
 from src.core import paths
 from src.core.runtime import set_up
+from src.data.checks import load_params
 from src.data.imageset import ImageSet, load_images
 from src.models.predict import score
 from src.training.finetune import finetune, limit_labels
@@ -41,7 +41,7 @@ def accuracies(
 
 
 def main() -> None:
-    params = load(Params)
+    params = load_params(Params)
     device = set_up(params.runtime.device, params.runtime.threads)
     source, target = (
         [load_images(folder / name).to(device) for name in (paths.TRAIN, paths.VAL, paths.TEST)]

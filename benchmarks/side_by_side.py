@@ -16,13 +16,13 @@ SPINS = {"OpenMP's own": None, "GOMP_SPINCOUNT=10000": "10000"}
 TRAINING = """
 import time
 from src.core import paths
-from src.config.params import load
-from src.config.whole import Params
+from src.data.checks import load_params
+from src.config.params import Params
 from src.data.imageset import load_images
 from src.core.runtime import set_up
 from src.training.scratch import train_from_scratch
 
-params = load(Params)
+params = load_params(Params)
 set_up(params.runtime.device, params.runtime.threads)
 train, val = (load_images(paths.SOURCE_TENSORS / name) for name in (paths.TRAIN, paths.VAL))
 short = params.train.model_copy(update={"epochs": 2})

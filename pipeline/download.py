@@ -1,11 +1,10 @@
 """Download the source and the target data set as IDX files, or build the embedded ones."""
 
-from src.config.data import DataConfig, raw_folder
-from src.config.params import load
-from src.config.section import Section
+from src.config.sections import DataConfig, Section
 from src.core import paths
 from src.core.cli import run
-from src.data.sources import obtain
+from src.data.checks import load_params
+from src.data.sources import obtain, raw_folder
 from src.tracking.runs import track
 
 
@@ -14,7 +13,7 @@ class Params(Section):
 
 
 def main() -> None:
-    params = load(Params)
+    params = load_params(Params)
     with track("download", params.model_dump()):
         for dataset in sorted({params.data.source, params.data.target}):
             obtain(dataset, raw_folder(dataset), paths.downloads())

@@ -1,12 +1,11 @@
 """Judge the models on the test images, which no other stage may read."""
 
-from src.config.evaluate import EvaluateConfig
-from src.config.params import load, read
-from src.config.runtime import RuntimeConfig
-from src.config.section import Section, Seed
+from src.config.parsing import read
+from src.config.sections import EvaluateConfig, RuntimeConfig, Section, Seed
 from src.core import paths
 from src.core.cli import run
 from src.core.runtime import describe, set_up
+from src.data.checks import load_params
 from src.data.imageset import load_images
 from src.evaluation.accuracy import (
     flat_metrics,
@@ -31,7 +30,7 @@ class Params(Section):
 
 
 def main() -> None:
-    params = load(Params)
+    params = load_params(Params)
     config, folder = params.evaluate, paths.EVALUATION
     # The whole file, so that each row of MLflow's table is one pipeline with all its parameters.
     with track("evaluate", read()) as tracked:

@@ -1,14 +1,12 @@
 """Adapt the base model to the target data set; train the same network without it, as a control."""
 
-from src.config.finetune import FinetuneConfig
-from src.config.params import load
-from src.config.runtime import RuntimeConfig
-from src.config.section import Section, Seed
+from src.config.sections import FinetuneConfig, RuntimeConfig, Section, Seed
 from src.core import paths
 from src.core.cli import run
 from src.core.console import Console
 from src.core.runtime import describe, set_up
 from src.core.tables import write_csv
+from src.data.checks import load_params
 from src.data.imageset import load_images
 from src.models.checkpoint import load_model, save_model
 from src.tracking.runs import track
@@ -23,7 +21,7 @@ class Params(Section):
 
 
 def main() -> None:
-    params = load(Params)
+    params = load_params(Params)
     config, seed = params.finetune, params.seed
     with track("finetune", params.model_dump()) as tracked:
         device = set_up(params.runtime.device, params.runtime.threads)

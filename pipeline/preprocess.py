@@ -1,13 +1,13 @@
 """Turn the IDX files of source and target into tensors, and report on what is in them."""
 
-from src.config.data import DataConfig, classes_of, raw_folder
-from src.config.params import load
-from src.config.section import Section, Seed
+from src.config.sections import DataConfig, Section, Seed
 from src.core import paths
 from src.core.cli import run
 from src.core.runtime import generator
+from src.data.checks import load_params
 from src.data.imageset import save_images
 from src.data.overview import duplicates, write_data_report
+from src.data.sources import classes_of, raw_folder
 from src.data.splits import Splits, read_splits
 from src.tracking.runs import track
 
@@ -28,7 +28,7 @@ def read(params: Params, dataset: str, image_shape: tuple[int, int, int] | None 
 
 
 def main() -> None:
-    params = load(Params)
+    params = load_params(Params)
     with track("preprocess", params.model_dump()) as tracked:
         source = read(params, params.data.source)
         # One model reads both: the target's images are brought to the size of the source's.

@@ -1,15 +1,13 @@
 """Train the base model on the source data set."""
 
-from src.config.model import ModelConfig
-from src.config.params import load
-from src.config.runtime import RuntimeConfig
-from src.config.section import Section, Seed
-from src.config.train import TrainConfig
+from src.config.networks import ModelConfig
+from src.config.sections import RuntimeConfig, Section, Seed, TrainConfig
 from src.core import paths
 from src.core.cli import run
 from src.core.console import Console
 from src.core.runtime import describe, set_up
 from src.core.tables import write_csv
+from src.data.checks import load_params
 from src.data.imageset import load_images
 from src.models.checkpoint import save_model
 from src.tracking.runs import track
@@ -24,7 +22,7 @@ class Params(Section):
 
 
 def main() -> None:
-    params = load(Params)
+    params = load_params(Params)
     with track("train", params.model_dump()) as tracked:
         device = set_up(params.runtime.device, params.runtime.threads)
         tracked.tags(describe(device))

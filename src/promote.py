@@ -27,17 +27,18 @@ def _promote(arguments: argparse.Namespace) -> None:
     # Imported only now: --help need not wait for them.
     from filelock import FileLock
 
-    from src.config.params import load, read
+    from src.config.params import Params
+    from src.config.parsing import read
     from src.config.values import rewrite
-    from src.config.whole import Params
     from src.core import paths
     from src.core.files import written_whole
+    from src.data.checks import load_params
     from src.tune.confirm import choose
     from src.tune.space import Space
     from src.tune.storage import check_unchanged, load_study, open_storage
     from src.tune.study import Study
 
-    params, space = load(Params), Space(read())
+    params, space = load_params(Params), Space(read())
     lock = FileLock(paths.root() / paths.STUDIES_LOCK)
     storage = open_storage(arguments.storage, paths.root() / paths.STUDIES, lock)
     begun = load_study(storage, arguments.study)
@@ -57,7 +58,7 @@ def _promote(arguments: argparse.Namespace) -> None:
     if not arguments.dry_run:
         with written_whole(paths.PARAMS) as partial:
             partial.write_bytes(promoted.encode())
-            assert load(Params, partial) == chosen.params
+            assert load_params(Params, partial) == chosen.params
 
 
 def main() -> None:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from src.config.data import DIGITS
-from src.config.params import parse, read
-from src.config.whole import Params
+from src.config.params import Params
+from src.config.parsing import read
 from src.core.runtime import generator
+from src.data.catalogue import DIGITS
+from src.data.checks import parse_params
 from src.data.sources import obtain
 from src.data.splits import Splits, read_splits
 
@@ -36,7 +37,7 @@ def shrunk(**changes: Any) -> Params:
         for part in sections:
             section = section[part]
         section[name] = value
-    return parse(Params, tree)
+    return parse_params(tree)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import ast
 import fnmatch
 import importlib
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,16 @@ PLUMBING = GitIgnoreSpec.from_lines((ROOT / ".dvcignore").read_text().splitlines
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.glob("src/**/*.py"))
 COMMANDS = [path for path in MODULES if '__name__ == "__main__"' in (ROOT / path).read_text()]
 STUDIES = {"tune", "crossval", "transfer", "recipes"}
+# From the ground up: a package imports from itself and from lower floors.
+FLOORS = [
+    {"core"},
+    {"config"},
+    {"data"},
+    {"models"},
+    {"training"},
+    {"evaluation", "tracking", "execution"},
+    STUDIES,
+]
 
 
 def imported(script: Path) -> set[Path]:
@@ -47,6 +58,13 @@ def reached(script: Path) -> set[Path]:
     return seen
 
 
+def floor(module: Path) -> int:
+    """The height of a module, 0 the ground; commands are at the top."""
+    if module in COMMANDS:
+        return len(FLOORS)
+    return next(height for height, packages in enumerate(FLOORS) if module.parts[1] in packages)
+
+
 def test_the_root_of_src_holds_commands_only() -> None:
     root = {path for path in MODULES if len(path.parts) == 2} - {Path("src/__init__.py")}
     assert root <= {*COMMANDS}
@@ -59,9 +77,21 @@ def test_nothing_imports_a_command_or_a_stage() -> None:
         assert not imported(module) & top, module
 
 
+@pytest.mark.parametrize("module", [m for m in MODULES if m.name != "__init__.py"], ids=str)
+def test_modules_import_only_from_lower_floors(module: Path) -> None:
+    for other in imported(module):
+        same = other.parts[1] == module.parts[1]
+        assert same or floor(other) < floor(module), f"{module} imports {other}"
+
+
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_imports_have_no_circles(module: Path) -> None:
     assert not any(module in reached(other) for other in imported(module))
+
+
+def test_no_two_modules_have_one_name() -> None:
+    names = Counter(path.name for path in MODULES if not path.name.startswith("__"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.config.data import DIGITS
 from src.core.runtime import generator
+from src.data.catalogue import DIGITS
 from src.data.sources import obtain
 from src.data.splits import read_splits
 from src.models.predict import score

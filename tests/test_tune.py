@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from benchmarks.chaos import STUDY, sweep_in_chaos
-from src.config.params import read
+from src.config.parsing import read
 from src.config.values import value_at
 from tests.clones import Clone, clone
 from tests.conftest import ROOT

@@ -25,20 +25,20 @@ def _crossval(folds: int) -> None:
     from collections.abc import Iterator
     from contextlib import contextmanager
 
-    from src.config.params import load
-    from src.config.whole import Params
+    from src.config.params import Params
     from src.core import paths
     from src.core.console import Console
     from src.core.progress import Reporter
     from src.core.runtime import describe, set_up
     from src.crossval.folds import check_epochs_are_fixed, cross_validate, draw_folds, join
     from src.crossval.scores import write_crossval
+    from src.data.checks import load_params
     from src.data.imageset import load_images
     from src.tracking.nested import track_family
     from src.tracking.repro import bring_up_to_date
     from src.tracking.store import CROSSVAL
 
-    params = load(Params)
+    params = load_params(Params)
     model, train, seed = params.model, params.train, params.seed
     check_epochs_are_fixed(train)
     train_path, val_path = (paths.SOURCE_TENSORS / name for name in (paths.TRAIN, paths.VAL))

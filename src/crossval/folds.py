@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from src.config.model import ModelConfig
-from src.config.train import TrainConfig
+from src.config.networks import ModelConfig
+from src.config.sections import TrainConfig
 from src.core.errors import UserError
 from src.core.progress import Reporter
 from src.core.runtime import generator

@@ -1,19 +1,19 @@
-"""Random augmentation of a whole batch at once, drawn for each image."""
+"""Random augmentation of a whole batch at once, with a draw per image."""
 
 import math
 
 import torch
 from torch import Tensor
 
-from src.config.train import AugmentConfig
+from src.config.sections import AugmentConfig
 from src.data.warp import warp
 
 
 def augment(images: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Each image of float [B, C, H, W] turned, scaled and shifted by amounts of its own.
+    """Each image of float [B, C, H, W] rotated, scaled and shifted by its own amounts.
 
-    Amounts are uniform between minus and plus the limits in `config`. What comes into view is 0,
-    the background. `generator` is on the images' device.
+    Amounts are uniform between minus and plus the limits in `config`. Uncovered pixels are 0, the
+    background. `generator` is on the images' device.
     """
     if config.shift == config.rotation == config.scale == 0:
         return images

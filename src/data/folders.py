@@ -1,4 +1,4 @@
-"""A data set of one's own: a folder with four IDX files and, if its classes have names, a list."""
+"""Custom data: a folder with four IDX files and, if its classes have names, a list of these."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from src.core.errors import UserError
 from src.data.idx import Array, read_idx, read_shape
 
 MOST_CLASSES = 1_000
-CLASSES = "classes.txt"  # a name per line, that of label 0 first
+CLASSES = "classes.txt"  # a name per line, label 0 first
 
 
 class IdxFiles(NamedTuple):
@@ -18,7 +18,7 @@ class IdxFiles(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """What can be told of a folder without reading its images."""
+    """What is known of a folder without reading its images."""
 
     height: int
     width: int
@@ -27,7 +27,7 @@ class Contents(NamedTuple):
 
 
 def find_files(folder: Path) -> IdxFiles:
-    """The files that begin as MNIST's do, gzipped or not; UserError unless there is one of each."""
+    """The files named like MNIST's, gzipped or not; UserError unless there is one of each."""
     if not folder.is_dir():
         raise UserError(f"{folder}: not found; folder:PATH should name a folder with IDX files")
     beginnings = ("train-images", "train-labels", "t10k-images", "t10k-labels")
@@ -42,8 +42,8 @@ def _only(folder: Path, beginning: str) -> Path:
     raise UserError(f"{folder}: should hold one file {beginning}-idx..., not {names}")
 
 
-def look_into(folder: Path) -> Contents:
-    """The folder's contents; UserError, naming the file, if they are not a data set."""
+def inspect(folder: Path) -> Contents:
+    """The folder's contents; UserError, naming the file, if they do not form a data set."""
     files = find_files(folder)
     shape, test_shape = read_shape(files.train_images), read_shape(files.test_images)
     if len(shape) not in (3, 4):
@@ -79,7 +79,7 @@ def _read_labels(path: Path, images: int) -> Array:
 
 
 def class_names(folder: Path, *labels: Array) -> tuple[str, ...]:
-    """A name for each label: those of the list, or the numbers from 0 to the largest."""
+    """A name for each label: from the list, or else the numbers from 0 to the largest label."""
     count = 1 + max(int(array.max()) for array in labels)
     path = folder / CLASSES
     if not path.exists():
@@ -93,8 +93,8 @@ def class_names(folder: Path, *labels: Array) -> tuple[str, ...]:
 def read_class_names(path: Path) -> tuple[str, ...]:
     try:
         names = tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines())
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: should be text in UTF-8") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: should be text in UTF-8") from error
     if not all(names) or len(set(names)) < len(names):
         raise UserError(f"{path}: should name every class once, a line each, without empty lines")
     return names

@@ -1,4 +1,4 @@
-"""Images of one size and colour brought to another, so that a model can read either."""
+"""Images converted to another size and colour, so that one model can read both data sets."""
 
 import torch
 from PIL import Image
@@ -13,8 +13,8 @@ def fit_images(images: Tensor, image_shape: tuple[int, int, int]) -> Tensor:
     """uint8 [N, C, H, W] as uint8 [N, *image_shape] (channels, height, width).
 
     Scaled by the largest factor with which the whole image fits, centred on 0, the background.
-    Grey becomes colour by repetition, colour grey by its luminance (ITU-R BT.601). Raises UserError
-    where the channels are neither.
+    Grey is repeated to three channels; colour becomes its luminance (ITU-R BT.601). Raises
+    UserError for other numbers of channels.
     """
     if images.shape[1:] == image_shape:
         return images

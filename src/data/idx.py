@@ -1,4 +1,4 @@
-"""The IDX format of the MNIST family: read it, rejecting every malformed file, and write it.
+"""The IDX format of the MNIST family: reading, which rejects every malformed file, and writing.
 
 A file is two zero bytes, a type code, the number of dimensions, each dimension as a big-endian
 uint32, then the values, big-endian too; as published it is gzipped.
@@ -40,9 +40,9 @@ Array = npt.NDArray[np.integer[Any]]
 
 
 def read_idx(path: Path) -> Array:
-    """The array in an IDX file, gzipped or not: of the shape and the kind that its header states.
+    """The array in an IDX file, gzipped or not, with the shape and the type that its header states.
 
-    Kinds are uint8, int16 and int32. Raises UserError, naming the file, for anything but a header
+    Types are uint8, int16 and int32. Raises UserError, naming the file, for anything but a header
     followed by exactly its values.
     """
     with _opened(path) as stream:
@@ -51,7 +51,7 @@ def read_idx(path: Path) -> Array:
         values = _read_exactly(stream, size, path, f"values of shape {shape}")
         # Reading on also makes gzip verify its checksum.
         if stream.read(1):
-            raise UserError(f"{path}: goes on after the values that its header {shape} announces")
+            raise UserError(f"{path}: has more bytes than its header {shape} announces")
     return np.frombuffer(values, dtype=kind).reshape(shape).astype(kind.newbyteorder("="))
 
 
@@ -66,18 +66,18 @@ def read_shape(path: Path) -> tuple[int, ...]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[IO[bytes]]:
-    """The file's content, unpacked; what is wrong with the packing is told in one line."""
+    """The file's content, unpacked; a fault in the gzip stream is a UserError."""
     try:
         with path.open("rb") as file:
             packed = file.read(len(GZIP)) == GZIP
             file.seek(0)
             yield gzip.GzipFile(fileobj=file) if packed else file  # type: ignore[misc]
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found") from None
-    except EOFError:
-        raise UserError(f"{path}: the gzip stream ends too early; fetch the file again") from None
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: not found") from error
+    except EOFError as error:
+        raise UserError(f"{path}: the gzip stream ends too early; fetch the file again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{path}: not an intact gzip file ({error})") from None
+        raise UserError(f"{path}: not an intact gzip file ({error})") from error
 
 
 def _read_header(stream: IO[bytes], path: Path) -> tuple[np.dtype[Any], tuple[int, ...]]:
@@ -93,12 +93,12 @@ def _read_header(stream: IO[bytes], path: Path) -> tuple[np.dtype[Any], tuple[in
     header = _read_exactly(stream, 4 * dimensions, path, "dimensions")
     shape = struct.unpack(f">{dimensions}I", header)
     if 0 in shape:
-        raise UserError(f"{path}: holds nothing: its dimensions are {shape}")
+        raise UserError(f"{path}: is empty: its dimensions are {shape}")
     return TYPES[code], shape
 
 
 def _read_exactly(stream: IO[bytes], count: int, path: Path, what: str) -> bytearray:
-    # Piece by piece: a false header can announce more than the memory holds, a stream cannot.
+    # In pieces: a false header can announce more bytes than fit into memory; the file has fewer.
     data = bytearray()
     while len(data) < count:
         piece = stream.read(min(count - len(data), 1 << 24))

@@ -1,4 +1,4 @@
-"""Labelled images as tensors: one file per split, and the batches drawn from it."""
+"""Labelled images as tensors: one file per split, and its batches."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ class ImageSet:
     """One split of a data set, small enough to live on the device as bytes.
 
     images: uint8 [N, C, H, W], 0 is the background; labels: int64 [N], indices into `classes`.
-    mean, std: of the data set's training pixels, per channel, on the scale 0 to 255.
+    mean, std: of the training pixels, per channel, on the scale 0 to 255.
     """
 
     images: Tensor
@@ -50,19 +50,19 @@ def save_images(path: Path, data: ImageSet) -> None:
 
 
 def load_images(path: Path) -> ImageSet:
-    """Read a split; UserError if the file is missing or not one that `save_images` wrote."""
+    """Read a split; UserError if the file is missing or was not written by `save_images`."""
     tensors, about = read_tensors(path)
     try:
         classes, mean, std = (tuple(about[key]) for key in ("classes", "mean", "std"))
         return ImageSet(tensors["images"], tensors["labels"], classes, mean, std)
     except KeyError as missing:
-        raise UserError(f"{path}: has no {missing}, so it holds no labelled images") from None
+        raise UserError(f"{path}: not a file of labelled images: no {missing}") from missing
 
 
 def draw_per_class(
     labels: Tensor, how_many: Callable[[int], int], generator: torch.Generator
 ) -> Tensor:
-    """A mask, bool [N], of images drawn at random: of each class `how_many(its images)`."""
+    """A mask, bool [N], of images drawn at random: `how_many(n)` of each class with n images."""
     drawn = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique():
         members = (labels == label).nonzero().flatten()
@@ -76,8 +76,8 @@ def batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Images uint8 [B, C, H, W] and labels int64 [B], each image once, B at most `size`.
 
-    In the order stored, or in one drawn from `shuffle`, a CPU generator wherever the data are. The
-    sizes differ by one at most: a small last batch would distort batch norm's statistics.
+    In stored order, or in an order drawn from `shuffle`, a CPU generator wherever the data are.
+    Batch sizes differ by one at most: a small last batch would distort batch norm's statistics.
     """
     count = math.ceil(len(data) / size)
     if shuffle is None:

@@ -1,4 +1,4 @@
-"""Files from public mirrors: fetched once, and taken only if their contents are right."""
+"""Files from public mirrors: downloaded once, and accepted only if their checksum is right."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from src.core.paths import root
 
 
 def fetch(name: str, checksum: str, addresses: tuple[str, ...], downloads: Path) -> Path:
-    """The verified file, kept in `downloads`, from the first of the addresses that has it.
+    """The verified file, kept in `downloads`, from the first address that has it.
 
     checksum: `sha256:...` or `md5:...`, of its contents. The folder or address in DATA_MIRROR is
     tried first, there as `<the last part of downloads>/name`, then as `name`. Raises UserError if
@@ -34,7 +34,7 @@ def fetch(name: str, checksum: str, addresses: tuple[str, ...], downloads: Path)
 
 def _own(dataset: str) -> Iterator[str]:
     if own := os.environ.get("DATA_MIRROR"):
-        # A folder is meant as seen from the repository, also in DVC's temporary copies of it.
+        # A relative path starts at the repository's root, also in DVC's temporary copies of it.
         mirror = own.rstrip("/") if _is_remote(own) else str(root() / own)
         yield from (f"{mirror}/{dataset}", mirror)
 

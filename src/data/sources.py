@@ -1,13 +1,16 @@
-"""Where each data set comes from: an installed package, mirrors, or a folder of one's own."""
+"""Data sets by name: their facts, and their IDX files from a package, the web or a folder."""
 
+from functools import cache
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 
-from src.config.data import own_folder
+from src.core import paths
+from src.core.errors import UserError
 from src.core.files import written_whole
-from src.data import embedded
-from src.data.folders import CLASSES, find_files, look_into, read_class_names
+from src.data.catalogue import CATALOGUE, Facts, Packaged, Published
+from src.data.folders import CLASSES, find_files, inspect, read_class_names
 from src.data.idx import (
     TEST_IMAGES,
     TEST_LABELS,
@@ -17,44 +20,83 @@ from src.data.idx import (
     read_idx,
     write_idx,
 )
-from src.data.published import obtain_published
+from src.data.mirrors import fetch
+from src.data.packaged import split
+
+FOLDER = "folder:"  # begins the name of custom data
+
+
+def check_name(key: str, dataset: str) -> None:
+    """Raise UserError, naming the key, unless this is the name of a data set."""
+    if dataset not in CATALOGUE and dataset.removeprefix(FOLDER) in ("", dataset):
+        raise UserError(f"{key}: should be {', '.join(CATALOGUE)} or {FOLDER}PATH, not {dataset!r}")
+
+
+@cache  # a sweep asks again for every trial
+def facts_of(dataset: str) -> Facts:
+    """What is known of a data set; UserError if it is a folder without one."""
+    custom = custom_folder(dataset)
+    if custom is None:
+        return CATALOGUE[dataset].facts
+    # Once it has been copied, the folder need not be there any more.
+    folder = custom if custom.exists() else raw_folder(dataset)
+    contents = inspect(folder if folder.exists() else custom)
+    return Facts(*contents, origins=frozenset({str(custom.resolve())}))
+
+
+def classes_of(dataset: str) -> tuple[str, ...]:
+    """The names of the classes of a data set whose IDX files are in its raw folder."""
+    if custom_folder(dataset) is None:
+        return CATALOGUE[dataset].facts.classes
+    return read_class_names(raw_folder(dataset) / CLASSES)
+
+
+def custom_folder(dataset: str) -> Path | None:
+    """Where custom data are; a relative path starts at the repository's root."""
+    path = dataset.removeprefix(FOLDER)
+    return paths.root() / path if path != dataset else None
+
+
+def raw_folder(dataset: str) -> Path:
+    """Where the IDX files of a data set are put."""
+    return paths.RAW / quote(dataset, safe=":")
 
 
 def obtain(dataset: str, folder: Path, downloads: Path) -> None:
-    """Put the four IDX files of `dataset` into `folder`; what is fetched stays in `downloads`, too.
+    """Put the four IDX files of `dataset` into `folder`; downloaded files stay in `downloads`, too.
 
-    Of a data set of one's own, the names of its classes are put beside them. Raises UserError if
-    no mirror has a file with the right contents, or if one's own are no data set.
+    The class names of custom data are put beside them. Raises UserError if no mirror has a file
+    with the right contents, or if a folder does not hold a data set.
     """
-    own = own_folder(dataset)
-    if own:
-        _take_over(own, folder)
-    elif dataset == "mnist-5k":
-        _divide(folder, *embedded.mnist_5k())
-    elif dataset == "optdigits":
-        _divide(folder, *embedded.optdigits())
-    else:
-        obtain_published(dataset, folder, downloads)
+    custom = custom_folder(dataset)
+    if custom:
+        _copy_custom(custom, folder)
+        return
+    match CATALOGUE[dataset].source:
+        case Packaged(read):
+            images, labels = read()
+            train, test = split(labels)
+            _write(folder, images[train], labels[train], images[test], labels[test])
+        case Published() as published:
+            files = {
+                name: fetch(name, checksum, published.mirrors, downloads / published.folder)
+                for name, checksum in published.checksums.items()
+            }
+            published.unpack(files, folder)
 
 
-def is_as_taken_over(own: Path, folder: Path) -> bool:
-    """Whether a data set of one's own is still what was put into `folder`."""
-    pairs = zip(find_files(own), find_files(folder), strict=True)
+def is_current_copy(custom: Path, folder: Path) -> bool:
+    """Whether custom data are still what was copied into `folder`."""
+    pairs = zip(find_files(custom), find_files(folder), strict=True)
     if not all(np.array_equal(read_idx(path), read_idx(copy)) for path, copy in pairs):
         return False
-    return look_into(own).classes == read_class_names(folder / CLASSES)
+    return inspect(custom).classes == read_class_names(folder / CLASSES)
 
 
-def _divide(folder: Path, images: Array, labels: Array) -> None:
-    train, test = embedded.split(labels)
-    _write(folder, images[train], labels[train], images[test], labels[test])
-
-
-def _take_over(own: Path, folder: Path) -> None:
-    """Whatever the files are called and however they are packed, they are then as MNIST's are."""
-    names = look_into(own).classes
-    arrays = [read_idx(path) for path in find_files(own)]
-    _write(folder, *arrays)
+def _copy_custom(custom: Path, folder: Path) -> None:
+    """Whatever the files are called and however they are packed, the copies are as MNIST's are."""
+    names = inspect(custom).classes
+    _write(folder, *(read_idx(path) for path in find_files(custom)))
     with written_whole(folder / CLASSES) as partial:
         partial.write_text("".join(f"{name}\n" for name in names), "utf-8")
 

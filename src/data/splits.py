@@ -29,9 +29,9 @@ def read_splits(
 ) -> Splits:
     """The splits of a data set with these classes, from the folder of its four IDX files.
 
-    Of each class's training images, `val_images(their number)` validate, drawn from `generator`.
-    image_shape: channels, height and width to which the images are brought; None keeps theirs.
-    Raises UserError, naming the file, where images and labels do not make a data set.
+    Of a class with n training images, `val_images(n)` are drawn from `generator` for validation.
+    image_shape: channels, height and width to convert the images to; None keeps theirs.
+    Raises UserError, naming the file, if images and labels do not form a data set.
     """
     images, labels = _read_pair(folder / TRAIN_IMAGES, folder / TRAIN_LABELS, len(classes))
     test_images, test_labels = _read_pair(folder / TEST_IMAGES, folder / TEST_LABELS, len(classes))
@@ -42,18 +42,18 @@ def read_splits(
         )
     if image_shape is not None:
         images, test_images = fit_images(images, image_shape), fit_images(test_images, image_shape)
-    validates = draw_per_class(labels, val_images, generator)
-    if not validates.any() or labels[~validates].unique().numel() < labels.unique().numel():
+    held_out = draw_per_class(labels, val_images, generator)
+    if not held_out.any() or labels[~held_out].unique().numel() < labels.unique().numel():
         raise UserError(
-            "data.val_fraction: should leave images to validate, and of each class to train"
+            "data.val_fraction: should leave images to validate, and some of each class to train"
         )
-    train_images = images[~validates]
+    train_images = images[~held_out]
     mean, std = zip(*(mean_and_std(counts) for counts in histogram(train_images)), strict=True)
     if 0 in std:
         raise UserError(f"{folder / TRAIN_IMAGES}: all pixels of a channel are equal")
     return Splits(
-        ImageSet(train_images, labels[~validates], classes, mean, std),
-        ImageSet(images[validates], labels[validates], classes, mean, std),
+        ImageSet(train_images, labels[~held_out], classes, mean, std),
+        ImageSet(images[held_out], labels[held_out], classes, mean, std),
         ImageSet(test_images, test_labels, classes, mean, std),
     )
 
@@ -69,7 +69,7 @@ def _read_pair(images_path: Path, labels_path: Path, classes: int) -> tuple[Tens
             f"or 4 (and channels), not {images.ndim}"
         )
     if images.dtype != torch.uint8:
-        raise UserError(f"{images_path}: values should be unsigned bytes, not integers of more")
+        raise UserError(f"{images_path}: values should be unsigned bytes, not wider integers")
     if len(images) != len(labels):
         raise UserError(f"{labels_path}: {len(labels)} labels, but {len(images)} images")
     for label in (labels.min(), labels.max()):

@@ -1,4 +1,4 @@
-"""Turn, scale and shift images, a whole batch at once."""
+"""Rotate, scale and shift images, a whole batch at once."""
 
 import torch
 from torch import Tensor
@@ -6,9 +6,9 @@ from torch.nn import functional as F
 
 
 def warp(images: Tensor, angle: Tensor, size: Tensor, across: Tensor, down: Tensor) -> Tensor:
-    """Each image of float [B, C, H, W] by amounts of its own, [B] each, bilinearly.
+    """Each image of float [B, C, H, W] by its own amounts, [B] each, bilinearly.
 
-    angle: radians; size: factor; across, down: pixels. What comes into view is 0, the background.
+    angle: radians; size: factor; across, down: pixels. Uncovered pixels are 0, the background.
     """
     height, width = images.shape[2:]
     # grid_sample wants where each output pixel comes from (hence the inverse: divided by the size),
@@ -21,5 +21,5 @@ def warp(images: Tensor, angle: Tensor, size: Tensor, across: Tensor, down: Tens
         torch.stack([from_x, from_y], dim=1), list(images.shape), align_corners=False
     )
     moved = F.grid_sample(images, grid, align_corners=False)
-    # For colour, grid_sample gives another memory format than the one the network takes.
+    # For colour, grid_sample returns another memory format than the network expects.
     return moved.contiguous(memory_format=torch.channels_last)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from src.config.evaluate import EvaluateConfig
+from src.config.sections import EvaluateConfig
 from src.data.imageset import ImageSet
 from src.evaluation.metrics import match_classes, measure
 from src.models.checkpoint import Checkpoint

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from src.config.model import ModelConfig
-from src.config.train import TrainConfig
+from src.config.networks import ModelConfig
+from src.config.sections import TrainConfig
 from src.core.progress import Epoch
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from src.config.runtime import RuntimeConfig
+from src.config.sections import RuntimeConfig
 from src.core.errors import UserError
 from src.core.progress import Epoch
 from src.core.signals import Interruption

@@ -4,18 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter
 
-from src.config.model import ModelConfig
+from src.config.networks import ModelConfig
 from src.core.errors import UserError
 from src.core.tensorfile import read_tensors, write_tensors
-from src.models.cnn import CNN
+from src.models.build import assemble
+from src.models.network import Network
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A trained network and what its outputs mean: `classes[i]` names logit `i`."""
 
-    model: CNN
+    model: Network
     config: ModelConfig
     image_shape: tuple[int, int, int]
     classes: tuple[str, ...]
@@ -35,17 +37,18 @@ def save_model(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_model(path: Path, device: torch.device) -> Checkpoint:
-    """Rebuild the model on `device`; UserError if the file is missing or not one of ours."""
+    """Rebuild the model on `device`; UserError if the file is missing or not a model."""
     weights, about = read_tensors(path)
     try:
-        config = ModelConfig.model_validate(about["config"])
+        # Files from before there were other networks have no name: they are of the class `cnn`.
+        config: ModelConfig = TypeAdapter(ModelConfig).validate_python(about["config"])
         channels, height, width = about["image_shape"]
         mean, std = about["normalisation"]["mean"], about["normalisation"]["std"]
         classes = tuple(about["classes"])
-        model = CNN(config, (channels, height, width), len(classes), mean, std)
+        model = assemble(config, (channels, height, width), len(classes), mean, std)
         model.load_state_dict(weights)
     except (TypeError, KeyError, ValueError, RuntimeError) as error:
         reason = str(error).partition("\n")[0]
-        raise UserError(f"{path}: not a model of this version: {reason}") from None
+        raise UserError(f"{path}: not a model of this version: {reason}") from error
     model = model.to(device).to(memory_format=torch.channels_last)
     return Checkpoint(model, config, (channels, height, width), classes)

@@ -1,4 +1,4 @@
-"""What a model says of a whole image set."""
+"""A model's predictions for a whole image set."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ BATCH = 1000  # fills a GPU, and fits into any memory
 
 class Score(NamedTuple):
     loss: float  # mean cross-entropy, in nats
-    accuracy: float  # share of labels met, 0 to 1
+    accuracy: float  # share of correct predictions, 0 to 1
 
 
 def predict(model: nn.Module, data: ImageSet) -> Tensor:
@@ -30,5 +30,5 @@ def score(model: nn.Module, data: ImageSet) -> Score:
 
 
 def as_pixels(images: Tensor) -> Tensor:
-    """uint8 images as the floats, 0 to 255, that the network takes, in its memory format."""
+    """uint8 images as floats, 0 to 255, in the memory format that networks are fastest with."""
     return images.to(torch.float32, memory_format=torch.channels_last)

@@ -35,14 +35,11 @@ def _recipes(arguments: argparse.Namespace) -> None:
 
 def _train(recipe: str) -> None:
     # Imported only now: --help need not wait for them.
-    from src.config.data import DataConfig
-    from src.config.model import ModelConfig
-    from src.config.params import load
-    from src.config.runtime import RuntimeConfig
-    from src.config.section import Section, Seed
-    from src.config.train import TrainConfig
+    from src.config.networks import ModelConfig
+    from src.config.sections import DataConfig, RuntimeConfig, Section, Seed, TrainConfig
     from src.core.console import Console
     from src.core.runtime import describe, set_up
+    from src.data.checks import load_params
     from src.recipes.recipe import obtain_splits, try_out
     from src.recipes.table import in_words, write_results
     from src.tracking.nested import track_family
@@ -55,7 +52,7 @@ def _train(recipe: str) -> None:
         model: ModelConfig
         train: TrainConfig
 
-    params, results = load(Params, paths.RECIPES / f"{recipe}.yaml"), []
+    params, results = load_params(Params, paths.RECIPES / f"{recipe}.yaml"), []
     with track_family(RECIPES, recipe, params.model_dump()) as family:
         device = set_up(params.runtime.device, params.runtime.threads)
         family.parent.tags(describe(device))

@@ -9,12 +9,11 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from src.config.data import DataConfig, facts_of
-from src.config.model import ModelConfig
-from src.config.train import TrainConfig
+from src.config.networks import ModelConfig
+from src.config.sections import DataConfig, TrainConfig
 from src.core.progress import Reporter
 from src.core.runtime import generator
-from src.data.sources import obtain
+from src.data.sources import facts_of, obtain
 from src.data.splits import Splits, read_splits
 from src.models.predict import predict
 from src.training.scratch import train_from_scratch

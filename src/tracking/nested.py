@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from src.config.params import flatten
+from src.config.values import flatten
 from src.tracking.provenance import code_tags
 from src.tracking.runs import Run, origin_tags, start_run
 from src.tracking.store import PIPELINE, opened

@@ -16,7 +16,7 @@ from typing import Any
 
 from pathspec import GitIgnoreSpec
 
-from src.config.params import read
+from src.config.parsing import read
 from src.core.errors import UserError
 from src.core.paths import DVC_IGNORE, DVC_LOCK, DVC_YAML, PARAMS
 

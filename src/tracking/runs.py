@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from src.config.params import flatten
+from src.config.values import flatten
 from src.core.processes import this_process
 from src.core.progress import Epoch, Reporter
 from src.tracking import provenance

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from src.config.params import flatten
+from src.config.values import flatten
 from src.core import paths
 from src.core.progress import Epoch
 from src.tracking.nested import PARENT

@@ -7,12 +7,12 @@ from typing import Literal
 
 import torch
 
-from src.config.finetune import FinetuneConfig
+from src.config.sections import FinetuneConfig
 from src.core.progress import Reporter
 from src.core.runtime import generator
 from src.data.imageset import ImageSet, draw_per_class
+from src.models.build import replace_head
 from src.models.checkpoint import Checkpoint
-from src.models.cnn import replace_head
 from src.training.fit import fit
 from src.training.optim import LayerPlan
 from src.training.scratch import Trained

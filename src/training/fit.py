@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.utils import clip_grad_norm_
 
-from src.config.train import TrainConfig
+from src.config.sections import TrainConfig
 from src.core.errors import UserError
 from src.core.progress import Epoch, Reporter
 from src.core.runtime import generator
 from src.data.augment import augment
 from src.data.imageset import ImageSet, batches
-from src.models.cnn import CNN
+from src.models.network import Network
 from src.models.predict import as_pixels, score
 from src.training.optim import LayerPlan, build_optimizer, build_schedule
 
@@ -46,7 +46,7 @@ class Fit:
 
 
 def fit(
-    model: CNN,
+    model: Network,
     train_set: ImageSet,
     val_set: ImageSet,
     config: TrainConfig,
@@ -118,7 +118,7 @@ class _Learner:
 
     def __init__(
         self,
-        model: CNN,
+        model: Network,
         config: TrainConfig,
         plan: Sequence[LayerPlan],
         seed: int,
@@ -165,7 +165,7 @@ def _finite(loss: float, what: str, config: TrainConfig) -> float:
     )
 
 
-def _thaw(model: CNN, plan: Sequence[LayerPlan], epoch: int) -> None:
+def _thaw(model: Network, plan: Sequence[LayerPlan], epoch: int) -> None:
     for layer, planned in zip(model.layers, plan, strict=True):
         layer.requires_grad_(epoch >= planned.from_epoch)
 

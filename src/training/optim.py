@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from src.config.train import OptimizerConfig, ScheduleConfig
+from src.config.sections import OptimizerConfig, ScheduleConfig
 
 # Where one_cycle starts, as a share of the peak: the value of Smith's one-cycle policy in fastai.
 ONE_CYCLE_START = 1 / 25

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import torch
 
-from src.config.model import ModelConfig
-from src.config.train import TrainConfig
+from src.config.networks import ModelConfig
+from src.config.sections import TrainConfig
 from src.core.progress import Reporter
 from src.core.runtime import generator
 from src.data.imageset import ImageSet
+from src.models.build import build_model
 from src.models.checkpoint import Checkpoint
-from src.models.cnn import build_model
 from src.training.fit import Fit, fit
 from src.training.optim import LayerPlan
 

@@ -26,11 +26,11 @@ def _arguments() -> argparse.Namespace:
 
 def _transfer(arguments: argparse.Namespace) -> None:
     # Imported only now: --help need not wait for them.
-    from src.config.params import load
-    from src.config.whole import Params
+    from src.config.params import Params
     from src.core import paths
     from src.core.console import Console
     from src.core.runtime import describe, set_up
+    from src.data.checks import load_params
     from src.data.imageset import load_images
     from src.data.splits import Splits
     from src.tracking.nested import track_family
@@ -38,7 +38,7 @@ def _transfer(arguments: argparse.Namespace) -> None:
     from src.tracking.store import TRANSFER
     from src.transfer.methods import as_markdown, try_seed, write_transfer_study
 
-    params = load(Params)
+    params = load_params(Params)
     logged = {**params.model_dump(), "seeds": arguments.seeds, "labels": arguments.labels}
     folders = (paths.SOURCE_TENSORS, paths.TARGET_TENSORS)
     names = (paths.TRAIN, paths.VAL, paths.TEST)

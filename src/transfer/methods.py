@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import t
 
-from src.config.finetune import FinetuneConfig
-from src.config.whole import Params
+from src.config.params import Params
+from src.config.sections import FinetuneConfig
 from src.core.files import written_whole
 from src.core.plots import save_figure
 from src.core.progress import Reporter

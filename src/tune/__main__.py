@@ -58,9 +58,10 @@ def _tune(arguments: argparse.Namespace) -> None:
     # Imported only now: --help need not wait for them.
     from filelock import FileLock
 
-    from src.config.params import load, read
-    from src.config.whole import Params
+    from src.config.params import Params
+    from src.config.parsing import read
     from src.core import paths
+    from src.data.checks import load_params
     from src.tracking.provenance import running
     from src.tracking.repro import bring_up_to_date
     from src.tracking.sweeps import track_sweep
@@ -69,7 +70,7 @@ def _tune(arguments: argparse.Namespace) -> None:
     from src.tune.storage import begin_study, check_unchanged, errors_in_one_line, open_storage
     from src.tune.study import Study
 
-    params, space = load(Params), Space(read())
+    params, space = load_params(Params), Space(read())
     splits = [paths.SOURCE_TENSORS / split for split in (paths.TRAIN, paths.VAL)]
     bring_up_to_date("preprocess", splits)
 

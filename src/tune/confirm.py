@@ -13,7 +13,7 @@ import pandas as pd
 from optuna.trial import TrialState
 from tqdm import tqdm
 
-from src.config.whole import Params
+from src.config.params import Params
 from src.core.errors import UserError
 from src.core.progress import Epoch
 from src.execution.messages import Failed, Finished, Job, Lost, Message

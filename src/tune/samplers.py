@@ -19,7 +19,7 @@ from optuna.samplers import (
     TPESampler,
 )
 
-from src.config.tune import TuneConfig
+from src.config.tuning import TuneConfig
 
 
 def build_sampler(config: TuneConfig, seed: int, draw: int) -> BaseSampler:

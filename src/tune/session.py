@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from src.config.whole import Params
+from src.config.params import Params
 from src.core.signals import Interruption
 from src.execution.pool import Pool
 from src.tune.confirm import candidates, confirm, recall

@@ -11,10 +11,18 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from src.config.params import flatten, parse
-from src.config.tune import Categorical, FloatRange, IntRange, PerLayer, Range
-from src.config.values import value_at, with_values
-from src.config.whole import Params, extremes, keys_drawn
+from src.config.params import Params
+from src.config.tuning import (
+    Categorical,
+    FloatRange,
+    IntRange,
+    PerLayer,
+    Range,
+    extremes,
+    keys_drawn,
+)
+from src.config.values import flatten, value_at, with_values
+from src.data.checks import parse_params
 
 
 class Space:
@@ -27,14 +35,14 @@ class Space:
         self._tree = tree
         self._ranges: dict[str, Range] = {
             key: values
-            for name, values in parse(Params, tree).tune.space.items()
+            for name, values in parse_params(tree).tune.space.items()
             for key in keys_drawn(tree, name, values)
         }
         self.distributions = {key: _distribution(values) for key, values in self._ranges.items()}
 
     def params(self, values: Mapping[str, Any]) -> Params:
         """The parameters with `values`; UserError if these are impossible together."""
-        return parse(Params, with_values(self._tree, values))
+        return parse_params(with_values(self._tree, values))
 
     def present(self) -> dict[str, Any] | None:
         """The values as they stand in the file, if the space holds them all."""

@@ -11,7 +11,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from src.config.tune import TuneConfig
+from src.config.tuning import TuneConfig
 from src.core.errors import UserError
 from src.core.processes import is_alive, is_local, this_process
 from src.core.progress import Epoch

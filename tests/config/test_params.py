@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from src.config.params import flatten, load, parse, read
-from src.config.section import Section, Seed
-from src.config.train import TrainConfig
-from src.config.whole import Params
+from src.config.parsing import read
+from src.config.sections import Section, Seed, TrainConfig
+from src.config.values import flatten
 from src.core.errors import UserError
+from src.data.checks import load_params, parse_params
 from tests.conftest import PARAMS, ROOT, shrunk
 
 
@@ -31,19 +31,19 @@ def replace(file: Path, old: str, new: str) -> None:
 
 
 def test_a_stage_gets_its_sections_only(params_file: Path) -> None:
-    params = load(OnlyTrain, params_file)
+    params = load_params(OnlyTrain, params_file)
     assert set(params.model_dump()) == {"seed", "train"}
 
 
 def test_scientific_notation_without_a_point_is_a_number(params_file: Path) -> None:
     replace(params_file, "epsilon: 1.0e-8", "epsilon: 1e-7")
-    assert load(OnlyTrain, params_file).train.optimizer.epsilon == 1e-7
+    assert load_params(OnlyTrain, params_file).train.optimizer.epsilon == 1e-7
 
 
 def test_a_stage_refuses_what_is_wrong_in_another_section(params_file: Path) -> None:
     replace(params_file, "mistakes: ", "mistakes: -")
     with pytest.raises(UserError, match=r"evaluate\.mistakes: should be greater than"):
-        load(OnlyTrain, params_file)
+        load_params(OnlyTrain, params_file)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_bad_values_are_refused_in_one_line_with_the_dotted_key(
 def test_a_missing_key_is_refused(params_file: Path) -> None:
     replace(params_file, "seed: 0", "")
     with pytest.raises(UserError, match="seed: missing"):
-        load(OnlyTrain, params_file)
+        load_params(OnlyTrain, params_file)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_a_malformed_file_is_refused_in_one_line(
 ) -> None:
     replace(params_file, old, new)
     with pytest.raises(UserError, match=message) as refusal:
-        load(OnlyTrain, params_file)
+        load_params(OnlyTrain, params_file)
     assert "\n" not in str(refusal.value)
 
 
@@ -167,7 +167,7 @@ def test_flatten_gives_dotted_keys() -> None:
 
 
 def test_the_shipped_file_is_valid() -> None:
-    parse(Params, read(ROOT / "params.yaml"))
+    parse_params(read(ROOT / "params.yaml"))
 
 
 RATE = {"type": "float", "low": 0.001, "high": 0.1, "log": True}

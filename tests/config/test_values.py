@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from src.config.params import load, parse, read
+from src.config.params import Params
+from src.config.parsing import read
 from src.config.values import rewrite, value_at, with_values
-from src.config.whole import Params
 from src.core.errors import UserError
+from src.data.checks import load_params, parse_params
 from tests.conftest import PARAMS, ROOT
 
 TREE = {"model": {"kernel_sizes": [3, 5], "dropout": 0.3}, "seed": 0}
@@ -73,4 +74,4 @@ def test_the_rewritten_file_is_the_tree_with_those_values(tmp_path: Path) -> Non
     values = {"train.optimizer.learning_rate": 1e-05, "model.activation": "gelu"}
     written = tmp_path / "params.yaml"
     written.write_text(rewrite(PARAMS.read_text(), values))
-    assert load(Params, written) == parse(Params, with_values(read(PARAMS), values))
+    assert load_params(Params, written) == parse_params(with_values(read(PARAMS), values))

@@ -4,7 +4,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import affine
 
-from src.config.train import AugmentConfig
+from src.config.sections import AugmentConfig
 from src.core.runtime import generator
 from src.data.augment import augment
 

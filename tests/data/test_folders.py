@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.config.data import DataConfig, classes_of, facts_of, raw_folder
+from src.config.sections import DataConfig
 from src.core.errors import UserError
-from src.data.folders import look_into
+from src.data.folders import inspect
 from src.data.idx import Array, read_idx, write_idx
-from src.data.sources import is_as_taken_over, obtain
+from src.data.sources import classes_of, facts_of, is_current_copy, obtain, raw_folder
 from tests.own import write_own
 
 
@@ -31,7 +31,7 @@ def test_a_folder_is_taken_over_with_its_names(
 
 def test_files_may_be_unpacked_and_classes_more_than_a_byte_holds(tmp_path: Path) -> None:
     own = write_own(tmp_path, classes=300, packed=False)
-    assert look_into(own).classes == tuple(str(label) for label in range(300))
+    assert inspect(own).classes == tuple(str(label) for label in range(300))
 
 
 def test_a_path_is_seen_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,14 +59,14 @@ def test_what_is_not_a_data_set_is_refused_in_a_line_that_names_it(tmp_path: Pat
     with pytest.raises(
         UserError, match=r"one file train-images-idx\.\.\., not .*again\.gz, .*idx3"
     ):
-        look_into(own)
+        inspect(own)
     (own / "train-images-again.gz").unlink()
     (own / "classes.txt").write_text("yes\nno\n")
     with pytest.raises(UserError, match=r"classes\.txt: should name 3 classes"):
-        look_into(own)
+        inspect(own)
     (own / "classes.txt").write_text("yes\nno\nno\n")
     with pytest.raises(UserError, match=r"classes\.txt: should name every class once"):
-        look_into(own)
+        inspect(own)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_labels_out_of_range_are_told(tmp_path: Path, labels: Array, told: str) 
     own = write_own(tmp_path)
     write_idx(own / "train-labels-idx1-ubyte.gz", labels)
     with pytest.raises(UserError, match=f"train-labels-idx1-ubyte.gz: {told}"):
-        look_into(own)
+        inspect(own)
 
 
 @pytest.mark.parametrize(
@@ -100,23 +100,23 @@ def test_images_that_do_not_fit_are_told(
     own = write_own(tmp_path)
     write_idx(own / name, images)
     with pytest.raises(UserError, match=f"{name}: .*{told}"):
-        look_into(own)
+        inspect(own)
 
 
 def test_names_may_begin_with_the_mark_that_windows_writes(tmp_path: Path) -> None:
     own = write_own(tmp_path)
     (own / "classes.txt").write_text("cat\ndog\nowl\n", "utf-8-sig")
-    assert look_into(own).classes == ("cat", "dog", "owl")
+    assert inspect(own).classes == ("cat", "dog", "owl")
 
 
 def test_a_change_in_a_folder_is_noticed(tmp_path: Path) -> None:
     own = write_own(tmp_path / "own", names=["a", "b", "c"])
     obtain(f"folder:{own}", tmp_path / "raw", tmp_path)
-    assert is_as_taken_over(own, tmp_path / "raw")
+    assert is_current_copy(own, tmp_path / "raw")
     (own / "classes.txt").write_text("a\nb\nd\n")
-    assert not is_as_taken_over(own, tmp_path / "raw")
+    assert not is_current_copy(own, tmp_path / "raw")
     write_own(own, names=["a", "b", "c"], each=6)
-    assert not is_as_taken_over(own, tmp_path / "raw")
+    assert not is_current_copy(own, tmp_path / "raw")
 
 
 @pytest.mark.parametrize("name", ["letters", "folder", "folder:", "MNIST", ""])

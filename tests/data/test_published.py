@@ -3,6 +3,7 @@
 import bz2
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from torchvision.datasets import EMNIST, USPS
 
-from src.config.data import BALANCED, FACTS
+from src.data.catalogue import BALANCED, CATALOGUE, Published
 from src.data.idx import (
     TEST_IMAGES,
     TEST_LABELS,
@@ -20,7 +21,6 @@ from src.data.idx import (
     read_idx,
     write_idx,
 )
-from src.data.published import PUBLISHED
 from src.data.sources import obtain
 
 RANDOM = np.random.default_rng(0)
@@ -39,17 +39,20 @@ def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetch:
     """Publish the files by these names on a mirror of one's own; the IDX files made of them."""
 
     def fetch(dataset: str, files: dict[str, Path]) -> dict[str, Array]:
-        published = PUBLISHED[dataset]
+        row = CATALOGUE[dataset]
+        published = row.source
+        assert isinstance(published, Published)
         assert list(files) == list(published.checksums)
         sums = {
             name: f"md5:{hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()}"
             for name, path in files.items()
         }
-        monkeypatch.setitem(PUBLISHED, dataset, published._replace(checksums=sums, mirrors=()))
+        small = replace(published, checksums=sums, mirrors=())
+        monkeypatch.setitem(CATALOGUE, dataset, row._replace(source=small))
         mirror = tmp_path / "mirror"
         for name, path in files.items():
-            (mirror / published.name).mkdir(parents=True, exist_ok=True)
-            path.rename(mirror / published.name / name)
+            (mirror / published.folder).mkdir(parents=True, exist_ok=True)
+            path.rename(mirror / published.folder / name)
         monkeypatch.setenv("DATA_MIRROR", str(mirror))
         obtain(dataset, tmp_path / "raw", tmp_path / "downloads")
         return {path.name: read_idx(path) for path in (tmp_path / "raw").iterdir()}
@@ -60,10 +63,6 @@ def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetch:
 def stored(path: Path, array: Array) -> Path:
     write_idx(path, array)
     return path
-
-
-def test_every_data_set_by_name_is_embedded_or_published() -> None:
-    assert {*FACTS} == {"mnist-5k", "optdigits", *PUBLISHED}
 
 
 @pytest.mark.parametrize("dataset", ["fashion-mnist", "kmnist"])
@@ -122,7 +121,7 @@ def test_emnist_stands_upright_and_counts_from_0(
 def test_the_classes_of_emnist_are_those_of_torchvision() -> None:
     assert list(BALANCED) == EMNIST.classes_split_dict["balanced"]
     letters = EMNIST.classes_split_dict["letters"][1:]
-    assert [name.lower() for name in FACTS["emnist-letters"].classes] == letters
+    assert [name.lower() for name in CATALOGUE["emnist-letters"].facts.classes] == letters
 
 
 def test_usps_is_read_as_torchvision_reads_it(tmp_path: Path, fetched: Fetch) -> None:

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.config.data import FACTS
 from src.core.errors import UserError
+from src.data.catalogue import CATALOGUE, Published
 from src.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_idx, write_idx
-from src.data.published import PUBLISHED, Published
 from src.data.sources import obtain
 
 NAMES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
@@ -89,7 +88,8 @@ def mirrors(monkeypatch: pytest.MonkeyPatch, files: Path) -> Any:
     checksums = {name: sha256(files / name) for name in NAMES}
 
     def at(*addresses: str) -> None:
-        monkeypatch.setitem(PUBLISHED, "mnist", Published("mnist", addresses, checksums))
+        source = Published("mnist", addresses, checksums)
+        monkeypatch.setitem(CATALOGUE, "mnist", CATALOGUE["mnist"]._replace(source=source))
 
     monkeypatch.setattr("pooch.core.time.sleep", lambda _: None)  # between the tries
     return at
@@ -184,7 +184,7 @@ def test_embedded_sets_are_as_announced_and_the_same_bytes_each_time(
     obtain(dataset, tmp_path, tmp_path)
     for name in NAMES:
         assert (tmp_path / name).read_bytes() == (raw / dataset / name).read_bytes()
-    facts = FACTS[dataset]
+    facts = CATALOGUE[dataset].facts
     images, labels = read_idx(tmp_path / TRAIN_IMAGES), read_idx(tmp_path / TRAIN_LABELS)
     assert images.shape == (facts.train_images, facts.height, facts.width)
     assert len(np.unique(labels)) == len(facts.classes)

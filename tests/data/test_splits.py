@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from src.config.data import DIGITS
 from src.core.errors import UserError
 from src.core.runtime import generator
+from src.data.catalogue import DIGITS
 from src.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Bytes, write_idx
 from src.data.imageset import draw_per_class
 from src.data.splits import Splits, read_splits

@@ -10,8 +10,8 @@ from safetensors import safe_open
 from src.core.errors import UserError
 from src.core.runtime import generator
 from src.core.tensorfile import write_tensors
+from src.models.build import build_model
 from src.models.checkpoint import Checkpoint, load_model, save_model
-from src.models.cnn import build_model
 from tests.conftest import ROOT, shrunk
 
 CPU = torch.device("cpu")

@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 from src.core.errors import UserError
 from src.core.runtime import generator
-from src.models.cnn import CNN, build_model, replace_head
+from src.models.build import build_model, replace_head
+from src.models.cnn import CNN
 from tests.conftest import shrunk
 
 
@@ -15,9 +16,10 @@ def build(shape: tuple[int, int, int] = (1, 28, 28), seed: int = 0, **changes: A
     """A network for 10 classes; `padding="valid"` changes a value of `model`."""
     config = shrunk(**{f"model__{key}": value for key, value in changes.items()}).model
     channels = shape[0]
-    return build_model(
-        config, shape, 10, [33.0] * channels, [78.0] * channels, generator(seed, "w")
-    )
+    mean, std = [33.0] * channels, [78.0] * channels
+    model = build_model(config, shape, 10, mean, std, generator(seed, "w"))
+    assert isinstance(model, CNN)
+    return model
 
 
 @pytest.fixture

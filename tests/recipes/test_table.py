@@ -4,12 +4,12 @@ import pandas as pd
 import pytest
 import torch
 
-from src.config.model import ModelConfig
-from src.config.params import load
-from src.config.whole import Params
+from src.config.networks import ModelConfig
+from src.config.params import Params
+from src.data.checks import load_params
 from src.data.splits import Splits
 from src.evaluation.metrics import wilson
-from src.models.cnn import CNN
+from src.models.build import assemble
 from src.recipes.recipe import try_out
 from src.recipes.table import compare, write_comparison, write_results
 from tests.conftest import ROOT, shrunk
@@ -19,7 +19,7 @@ RECIPES.remove(ROOT / "recipes/dvc.yaml")
 
 
 def parameters(config: ModelConfig) -> int:
-    model = CNN(config, (1, 28, 28), 10, [0.0], [1.0])
+    model = assemble(config, (1, 28, 28), 10, [0.0], [1.0])
     return sum(weights.numel() for weights in model.parameters())
 
 
@@ -35,12 +35,12 @@ def parameters(config: ModelConfig) -> int:
 )
 def test_the_networks_have_the_articles_sizes(recipe: str, count: int) -> None:
     """By layer: of a convolution, of dense layers, of the output layer."""
-    assert parameters(load(Params, ROOT / f"recipes/{recipe}.yaml").model) == count
+    assert parameters(load_params(Params, ROOT / f"recipes/{recipe}.yaml").model) == count
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_a_recipe_can_be_the_pipelines_parameters(path: Path) -> None:
-    params = load(Params, path)
+    params = load_params(Params, path)
     assert params.data.source == "mnist"
 
 
@@ -55,7 +55,7 @@ def test_a_recipe_can_be_the_pipelines_parameters(path: Path) -> None:
     ],
 )
 def test_the_settings_are_those_of_the_article(recipe: str, told: tuple[object, ...]) -> None:
-    params = load(Params, ROOT / f"recipes/{recipe}.yaml")
+    params = load_params(Params, ROOT / f"recipes/{recipe}.yaml")
     model, train, optimizer = params.model, params.train, params.train.optimizer
     assert told == (
         model.normalisation,
@@ -68,6 +68,7 @@ def test_the_settings_are_those_of_the_article(recipe: str, told: tuple[object, 
         optimizer.epsilon,
     )
     # Nothing that the articles do not have.
+    assert model.name == "cnn"
     assert (model.batch_norm, model.dropout, model.padding) == (False, 0, "valid")
     assert (model.activation, model.pool, model.pool_size) == ("relu", "max", 2)
     assert (optimizer.weight_decay, optimizer.nesterov, optimizer.betas) == (0, False, (0.9, 0.999))

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 import torch
 
-from src.config.data import DIGITS
 from src.core.runtime import generator
+from src.data.catalogue import DIGITS
 from src.data.splits import Splits, read_splits
 from src.models.checkpoint import Checkpoint
 from src.models.predict import score

@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from src.config.params import flatten
-from src.config.train import TrainConfig
+from src.config.sections import TrainConfig
+from src.config.values import flatten
 from src.core.progress import Epoch, Reporter
 from src.core.runtime import generator, set_up
 from src.data.imageset import ImageSet
 from src.data.splits import Splits
-from src.models.cnn import CNN, build_model
+from src.models.build import build_model
+from src.models.network import Network
 from src.models.predict import Score, as_pixels, predict, score
 from src.training.fit import DivergedError, Fit, fit
 from src.training.optim import LayerPlan
@@ -28,7 +29,7 @@ PLAIN: dict[str, Any] = {
 }
 
 
-def fresh(data: ImageSet, seed: int = 0, **changes: Any) -> CNN:
+def fresh(data: ImageSet, seed: int = 0, **changes: Any) -> Network:
     return build_model(
         shrunk(**changes).model,
         data.image_shape,
@@ -40,7 +41,7 @@ def fresh(data: ImageSet, seed: int = 0, **changes: Any) -> CNN:
 
 
 def run(
-    model: CNN, splits: Splits, config: TrainConfig, seed: int = 0, *reporters: Reporter
+    model: Network, splits: Splits, config: TrainConfig, seed: int = 0, *reporters: Reporter
 ) -> Fit:
     plan = [LayerPlan()] * len(model.layers)
     return fit(model, splits.train, splits.val, config, plan, seed, reporters)
@@ -146,7 +147,7 @@ def test_a_rate_far_too_high_ends_in_one_line(few: Splits) -> None:
 class Recorder(Reporter):
     """Remembers what it is told, and the model at the end of each epoch."""
 
-    def __init__(self, model: CNN) -> None:
+    def __init__(self, model: Network) -> None:
         self.model = model
         self.images = 0
         self.epochs: list[Epoch] = []

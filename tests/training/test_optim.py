@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from src.config.train import ScheduleConfig
+from src.config.sections import ScheduleConfig
 from src.training.optim import LayerPlan, build_optimizer, build_schedule, rate_factor
 from tests.conftest import shrunk
 

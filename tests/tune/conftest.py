@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from src.config.params import parse, read
+from src.config.parsing import read
 from src.config.values import with_values
-from src.config.whole import Params
 from src.core import paths
+from src.data.checks import parse_params
 from src.data.imageset import save_images
 from src.data.splits import Splits
 from src.execution.pool import Pool
@@ -41,7 +41,7 @@ def begin(tmp_path: Path) -> BeginStudy:
     ) -> Study:
         tree = with_values(read(PARAMS), values or {})
         tree["tune"] |= {**tune, "space": space}
-        params, found = parse(Params, tree), Space(tree)
+        params, found = parse_params(tree), Space(tree)
         lock = FileLock(tmp_path / "optuna.lock")
         storage = open_storage(url, tmp_path / "optuna.log", lock)
         begun = begin_study(storage, name, seed, {"params": found.constant()}, lock)

@@ -21,8 +21,9 @@ CODE = """
 import sys, time
 from pathlib import Path
 from filelock import FileLock
-from src.config.params import parse, read
-from src.config.whole import Params
+from src.data.checks import parse_params
+from src.config.parsing import read
+from src.config.params import Params
 from src.tune.space import Space
 from src.tune.storage import begin_study, open_storage
 from src.tune.study import Study
@@ -32,7 +33,7 @@ tree = read(Path("tests/params.yaml"))
 space, lock = Space(tree), FileLock(lock)
 storage = open_storage(url or None, Path(folder) / "optuna.log", lock)
 begun = begin_study(storage, "study", None, {"params": space.constant()}, lock)
-study = Study(begun, storage, space, parse(Params, tree).tune, lock)
+study = Study(begun, storage, space, parse_params(tree).tune, lock)
 while study.tally().finished < int(wanted):
     number = study.claim(int(wanted))
     if number is None:

@@ -7,7 +7,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from src.config.params import read
+from src.config.networks import CnnConfig
+from src.config.parsing import read
 from src.config.values import with_values
 from src.core.errors import UserError
 from src.tune.space import Space
@@ -44,6 +45,7 @@ def test_ranges_become_distributions_for_lists_one_for_each_entry() -> None:
 
 def test_drawn_values_become_parameters() -> None:
     params = space({"model.kernel_sizes": KERNELS}).params({"model.kernel_sizes.1": 5})
+    assert isinstance(params.model, CnnConfig)
     assert params.model.kernel_sizes == (3, 5)
 
 

@@ -1,4 +1,4 @@
-"""Data sets that installed packages carry: no network is needed."""
+"""Data sets that come with installed packages: no network is needed."""
 
 import numpy as np
 from PIL import Image
@@ -24,7 +24,7 @@ def optdigits() -> tuple[Bytes, Bytes]:
 
 
 def _framed_as_mnist(image: Bytes) -> Bytes:
-    """A digit of any size as MNIST frames it: scaled to 20x20, its centre of mass amid 28x28."""
+    """A digit framed as in MNIST: scaled to 20x20, its centre of mass in the middle of 28x28."""
     # Pillow resizes bytes in integer arithmetic: the same result on every processor.
     box = np.asarray(Image.fromarray(image).resize((20, 20), Image.Resampling.BICUBIC))
     ink = box.astype(np.int64)
@@ -38,7 +38,7 @@ def _framed_as_mnist(image: Bytes) -> Bytes:
 
 
 def split(labels: Array) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of train and test: every fifth image of a class tests; classes take turns."""
+    """Indices of train and test: every fifth image of a class is for testing; classes alternate."""
     turn = np.empty(len(labels), np.int64)
     for label in np.unique(labels):
         turn[labels == label] = np.arange((labels == label).sum())

@@ -1,16 +1,21 @@
-"""`model`: the shape of the convolutional network."""
+"""`model`: a class for each network; `model.name` selects it."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
-from src.config.section import Fraction, Section, Tuple
+from src.config.sections import Fraction, Section, Tuple
 from src.core.errors import UserError
 
 Size = Annotated[int, Field(ge=1, le=65_536)]
 
 
-class ModelConfig(Section):
+class CnnConfig(Section):
+    """Convolutions with pooling, then fully connected layers."""
+
+    # The only default of all sections: files from before there were other networks have no name.
+    name: Literal["cnn"] = "cnn"
     normalisation: Literal["dataset", "unit", "symmetric"]
     channels: Annotated[tuple[Size, ...], Tuple, Field(min_length=1)]
     padding: Literal["same", "valid"]
@@ -32,6 +37,10 @@ class ModelConfig(Section):
         if info.data.get("padding") == "same" and any(size % 2 == 0 for size in sizes):
             raise ValueError(f"should be odd where model.padding is same, not {list(sizes)}")
         return sizes
+
+    def check_image(self, height: int, width: int) -> None:
+        """Raise UserError, naming the key, if images of this size are too small."""
+        self.map_sizes(height, width)
 
     def map_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Height and width of the feature map after each convolution and its pooling.
@@ -55,3 +64,29 @@ class ModelConfig(Section):
             height, width = height // self.pool_size, width // self.pool_size
             sizes.append((height, width))
         return sizes
+
+
+class MlpConfig(Section):
+    """Fully connected layers alone: what convolutions are compared with."""
+
+    name: Literal["mlp"]
+    normalisation: Literal["dataset", "unit", "symmetric"]
+    hidden: Annotated[tuple[Size, ...], Tuple]
+    activation: Literal["relu", "leaky_relu", "prelu", "gelu", "sigmoid", "tanh"]
+    dropout: Fraction
+    initialisation: Literal["fan_in", "glorot"]
+
+    def check_image(self, height: int, width: int) -> None:
+        """Images of any size will do."""
+
+
+def name(section: object) -> object:
+    """By which the class of a section is chosen."""
+    if isinstance(section, Mapping):
+        return section.get("name", "cnn")
+    return getattr(section, "name", None)
+
+
+ModelConfig = Annotated[
+    Annotated[CnnConfig, Tag("cnn")] | Annotated[MlpConfig, Tag("mlp")], Discriminator(name)
+]
