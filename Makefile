@@ -3,12 +3,22 @@ PORT   ?= 5000
 
 VENV  := .venv
 READY := $(VENV)/.ready
+DEV   := $(VENV)/.dev
 # Stages call `python`: whatever make starts finds the project's own first.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # An idle thread of OpenMP spins before it sleeps: by default so long that two trainings beside each
 # other keep each other from working. This shortens it, and a single training is as fast
 # (benchmarks/side_by_side.py).
 export GOMP_SPINCOUNT ?= 10000
+
+RESOLVE := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --custom-compile-command "make lock" --quiet
+# It adds and replaces, and takes nothing away: `make repro` leaves the tools of `make test` alone.
+# No dependencies but the lock's: those that pyproject.toml excludes would be asked for again.
+# Bytecode is compiled once here, because every stage is a new process: importing torch takes twice
+# as long without it.
+INSTALL := $(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --require-hashes \
+  --compile-bytecode --requirement
 
 .PHONY: help repro test check format ui lock clean
 
@@ -24,16 +34,16 @@ repro: $(READY)  ## run the pipeline: only the stages whose code, data or parame
 	@echo
 	@echo "Done. Numbers: reports/metrics.json   Pictures: reports/   Compare runs: make ui"
 
-test: $(READY)  ## run the tests
+test: $(DEV)  ## run the tests
 	pytest
 
-check: $(READY)  ## formatting, lint, types, tests: what CI runs
+check: $(DEV)  ## formatting, lint, types, tests: what CI runs
 	ruff format --check .
 	ruff check .
 	mypy
 	pytest
 
-format: $(READY)  ## rewrite the code in the project's format
+format: $(DEV)  ## rewrite the code in the project's format
 	ruff format .
 	ruff check --fix .
 
@@ -41,20 +51,24 @@ ui: $(READY)  ## compare runs at http://127.0.0.1:5000 (PORT=... to change)
 	@python -m src.close_runs
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1
 
-lock: $(READY)  ## resolve pyproject.toml into requirements.lock
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --quiet --output-file requirements.lock
+# The second resolution is bound to the versions of the first: tests run on what users get.
+lock: $(READY)  ## resolve pyproject.toml into requirements.lock and requirements-dev.lock
+	$(RESOLVE) --output-file requirements.lock
+	$(RESOLVE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 clean:  ## remove the environment; data, runs and models stay
 	rm -rf $(VENV)
 
-# uv itself comes from the lock, too. Bytecode is compiled once here, because every stage is a
-# new process: importing torch takes twice as long without it.
+# uv itself comes from the lock, too.
 $(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; name one with PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@awk '/^uv==/ { on = 1 } on; on && !/\\$$/ { exit }' requirements.lock > $(VENV)/uv.lock
 	$(VENV)/bin/python -m pip install --quiet --require-hashes --requirement $(VENV)/uv.lock
-	$(VENV)/bin/uv pip sync --python $(VENV)/bin/python --require-hashes --compile-bytecode requirements.lock
+	$(INSTALL) requirements.lock
+	@touch $@
+
+$(DEV): requirements-dev.lock $(READY)
+	$(INSTALL) requirements-dev.lock
 	@touch $@
