@@ -1,6 +1,8 @@
 """Arguments of the commands, and what every stage and command does around its work."""
 
 import argparse
+import errno
+import os
 import re
 import signal
 import sys
@@ -8,10 +10,30 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Literal, NoReturn
 
-from src.core.errors import UserError
+from src.core.errors import UserError, debugging, trace
+
+# What the machine refuses, not what we got wrong: the message names the file.
+REFUSALS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EISDIR, errno.ENOTDIR, errno.EMFILE, errno.EIO),
+)
+
+
+class _Debug(argparse.Action):
+    """Sets the environment's variable, so that worker processes and stages see it, too."""
+
+    def __call__(self, *_: object) -> None:
+        os.environ["IDXFLOW_DEBUG"] = "1"
 
 
 class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with the arguments; has --debug."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description)
+        debug = "show the traceback of a refusal, too (also IDXFLOW_DEBUG=1)"
+        self.add_argument("--debug", action=_Debug, nargs=0, help=debug)
+
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message.removeprefix('argument ')} (see --help)\n")
 
@@ -59,12 +81,18 @@ def labels(text: str) -> list[int | Literal["all"]]:
 
 
 def run(main: Callable[[], object]) -> None:
-    """Call `main`; bad input, a failing file system or an interruption ends in one line."""
+    """Call `main`; bad input, a full or protected disk, or an interruption ends in one line.
+
+    Any other error is a bug, and keeps its traceback.
+    """
     signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
     except (UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+        if not isinstance(error, UserError) and error.errno not in REFUSALS:
+            raise
+        shown = trace(error) if debugging() else ""
+        sys.exit(f"{shown}error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
 

@@ -1,16 +1,51 @@
-"""Tests of significance."""
+"""Intervals and tests of significance, all at one level."""
+
+import math
 
 import numpy as np
-from scipy.stats import binomtest
+from numpy.typing import ArrayLike
+from scipy.stats import binomtest, norm, t
+
+ALPHA = 0.05  # a p-value below it is called significant; intervals cover 1 - ALPHA
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float]:
+    """The 95 % interval of a proportion (Wilson, 1927), which stays sound near 0 and 1."""
+    interval = binomtest(successes, trials).proportion_ci(1 - ALPHA, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def student(values: ArrayLike) -> tuple[float, float]:
+    """The 95 % interval of the mean of a sample (Student's t); NaN for fewer than two values."""
+    sample = np.asarray(values, dtype=float)
+    n, mean = len(sample), float(np.mean(sample))
+    if n < 2:
+        return math.nan, math.nan
+    half_width = float(t.ppf(1 - ALPHA / 2, n - 1) * np.std(sample, ddof=1) / math.sqrt(n))
+    return mean - half_width, mean + half_width
+
+
+def paired(only_first: int, only_second: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of the difference of two proportions on the same n images.
+
+    only_first, only_second: images that one classifier predicts correctly and the other does not.
+    Source: Agresti and Min, 2005.
+    """
+    # Half an image more in each of the four cells keeps the interval sound at small counts.
+    gained, lost, total = only_second + 0.5, only_first + 0.5, n + 2
+    centre = (gained - lost) / total
+    variance = gained + lost - (gained - lost) ** 2 / total
+    half_width = float(norm.ppf(1 - ALPHA / 2)) * math.sqrt(variance) / total
+    return max(-1.0, centre - half_width), min(1.0, centre + half_width)
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """The chance, 0 to 1, that equally good classifiers differ at least so on so many images.
+    """The exact two-sided p-value that two classifiers are equally good on such images.
 
-    first, second: for each image, bool or count [N], whether or how often it was read right. An
-    image counts for the one that did better on it. What is drawn at random is the image, so
-    several trainings of a classifier are counts, not more images; and the answer is of those
-    trainings: that others would differ as well, it does not say. Exact and two-sided.
+    first, second: for each image, bool or count [N], whether or how often it was predicted
+    correctly. An image counts for the classifier that did better on it. The images are the sample,
+    so several trainings of a classifier are counts, not more images; and the test is about these
+    trainings: it does not say that others would differ, too.
     Source: McNemar, 1947; for counts this is the sign test over images.
     """
     better, worse = int((first > second).sum()), int((first < second).sum())

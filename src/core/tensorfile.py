@@ -23,7 +23,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
         try:
             save_file(contiguous, partial, metadata={ENTRY: json.dumps(about)})
         except SafetensorError as error:  # a full disk, for one
-            raise UserError(f"{path}: not written: {error}") from None
+            raise UserError(f"{path}: not written: {error}") from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -32,9 +32,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()[ENTRY])
             return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
-    except FileNotFoundError:
-        raise UserError(f"{path}: not found; `dvc repro` makes it") from None
-    except (SafetensorError, TypeError, KeyError, ValueError):
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: not found; `dvc repro` makes it") from error
+    except (SafetensorError, TypeError, KeyError, ValueError) as error:
         raise UserError(
             f"{path}: damaged, or not of this project; delete it, then `dvc repro`"
-        ) from None
+        ) from error

@@ -7,11 +7,11 @@ import pandas as pd
 import torch
 from torch.nn import functional as F
 
+from src.core.stats import wilson
 from src.core.tables import write_csv
 from src.crossval.folds import Fold
 from src.data.imageset import ImageSet
 from src.evaluation.label_issues import draw_suspects, name_classes, suspects
-from src.evaluation.metrics import wilson
 
 
 def write_crossval(

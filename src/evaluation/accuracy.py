@@ -98,4 +98,4 @@ def write_curves(histories: Mapping[str, Path], folder: Path) -> None:
         draw_curves(tables, folder / "curves.png")
     except (ValueError, KeyError) as error:
         files = " or ".join(str(path) for path in histories.values())
-        raise UserError(f"{files}: not the table of a fit ({error}); run `dvc repro`") from None
+        raise UserError(f"{files}: not the table of a fit ({error}); run `dvc repro`") from error

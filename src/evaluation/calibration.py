@@ -9,10 +9,11 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
+from src.core.stats import wilson
 from src.core.tables import write_csv
 from src.data.imageset import ImageSet
 from src.evaluation.figures import draw_reliability
-from src.evaluation.metrics import bin_numbers, measure, wilson
+from src.evaluation.metrics import bin_numbers, measure
 from src.evaluation.predictions import HOME, Evaluations
 from src.models.checkpoint import Checkpoint
 from src.models.predict import predict

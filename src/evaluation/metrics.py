@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_fscore_support
 from torch import Tensor
 from torch.nn import functional as F
+
+from src.core.stats import wilson
 
 
 def measure(logits: Tensor, labels: Tensor, bins: int) -> dict[str, float]:
@@ -53,12 +54,6 @@ def match_classes(
     matched = logits.new_full((len(logits), len(names)), least)
     matched[:, [names.index(name) for name in known]] = logits.log_softmax(1)
     return matched, names
-
-
-def wilson(successes: int, trials: int) -> tuple[float, float]:
-    """The 95 % interval of a proportion (Wilson, 1927), which stays sound near 0 and 1."""
-    interval = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
 
 
 def calibration_error(logits: Tensor, labels: Tensor, bins: int) -> float:

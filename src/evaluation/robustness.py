@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from src.core.stats import wilson
 from src.core.tables import write_csv
 from src.data.imageset import ImageSet
 from src.evaluation.corruptions import CORRUPTIONS, STRENGTHS, corrupt
 from src.evaluation.figures import draw_corruptions
-from src.evaluation.metrics import wilson
 from src.evaluation.predictions import HOME
 from src.models.checkpoint import Checkpoint
 from src.models.predict import predict

@@ -100,12 +100,12 @@ class Pool:
     def _receive(self, worker: _Worker) -> Message:
         try:
             message: Message = worker.connection.recv()
-        except (EOFError, OSError):
+        except (EOFError, OSError) as error:
             with suppress(subprocess.TimeoutExpired):
                 worker.process.wait(5)  # to learn how it ended, before it is made to
             self._remove(worker)
             if (status := worker.process.returncode) > 0:
-                raise UserError(f"a worker ended with status {status}, see above") from None
+                raise UserError(f"a worker ended with status {status}, see above") from error
             return Lost(_how_it_ended(worker.process.returncode))
         if isinstance(message, Refused):
             raise UserError(message.reason)

@@ -10,8 +10,8 @@ from matplotlib.ticker import PercentFormatter
 
 from src.core.files import written_whole
 from src.core.plots import save_figure
+from src.core.stats import wilson
 from src.core.tables import write_csv
-from src.evaluation.metrics import wilson
 from src.recipes.recipe import Result
 
 

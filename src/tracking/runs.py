@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from src.config.values import flatten
+from src.core.errors import UserError, trace
 from src.core.processes import this_process
 from src.core.progress import Epoch, Reporter
 from src.tracking import provenance
@@ -17,8 +18,6 @@ from src.tracking.store import PIPELINE, opened
 
 if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
     from mlflow import MlflowClient
-
-BATCH = 100  # MLflow takes this many parameters or tags at once
 
 
 class Run(Reporter):
@@ -35,19 +34,29 @@ class Run(Reporter):
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        _trace: TracebackType | None,
     ) -> None:
         if error is None:
             self.end("FINISHED")
         else:
             stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-            self.end("KILLED" if stopped else "FAILED", f"{type(error).__name__}: {error}")
+            bug = not stopped and not isinstance(error, UserError)
+            self.end(
+                "KILLED" if stopped else "FAILED",
+                f"{type(error).__name__}: {error}",
+                trace(error) if bug else "",
+            )
 
-    def end(self, status: str, reason: str | None = None) -> None:
-        """Close the run as FINISHED, FAILED or KILLED, in the last two cases with the reason."""
+    def end(self, status: str, reason: str = "", traceback: str = "") -> None:
+        """Close the run as FINISHED, FAILED or KILLED, in the last two cases with the reason.
+
+        traceback: of a bug, kept as the artifact traceback.txt.
+        """
         self._client.set_terminated(self.run_id, status)
-        if reason is not None:
+        if reason:
             self.tags({"error": reason})
+        if traceback:
+            self._client.log_text(self.run_id, traceback, "traceback.txt")
 
     def on_epoch(self, epoch: Epoch) -> None:
         self.metrics(
@@ -82,15 +91,13 @@ class Run(Reporter):
         from mlflow.entities import Param
 
         entries = [Param(key, str(value)) for key, value in values.items()]
-        for start in range(0, len(entries), BATCH):
-            self._client.log_batch(self.run_id, params=entries[start : start + BATCH])
+        self._client.log_batch(self.run_id, params=entries)
 
     def tags(self, values: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag
 
         entries = [RunTag(key, value) for key, value in values.items()]
-        for start in range(0, len(entries), BATCH):
-            self._client.log_batch(self.run_id, tags=entries[start : start + BATCH])
+        self._client.log_batch(self.run_id, tags=entries)
 
     def file(self, path: Path) -> None:
         """Keep a copy of a file, or of a folder's files under the folder's name."""

@@ -50,7 +50,7 @@ def _told_in_one_line() -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        raise UserError(f"MLflow at {_uri()}: {_first_line(error)}") from None
+        raise UserError(f"MLflow at {_uri()}: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:
@@ -76,7 +76,7 @@ def _open(names: Sequence[str]) -> tuple["MlflowClient", list[str]]:
             client = MlflowClient(uri)
             found = [client.get_experiment_by_name(name) for name in names]
         except Exception as error:  # a damaged database raises whatever its driver does
-            raise UserError(f"MLflow at {uri}: {_first_line(error)}") from None
+            raise UserError(f"MLflow at {uri}: {_first_line(error)}") from error
         pairs = zip(names, found, strict=True)
         return client, [_id(client, uri, name, experiment) for name, experiment in pairs]
 

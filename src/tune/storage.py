@@ -42,7 +42,7 @@ def open_storage(url: str | None, journal: Path, lock: BaseFileLock) -> BaseStor
         time.sleep(2)
         return _open_database(url)
     except Exception as error:  # a damaged database raises whatever its driver does
-        raise _in_one_line(error, url) from None
+        raise _in_one_line(error, url) from error
 
 
 def begin_study(
@@ -77,11 +77,11 @@ def load_study(storage: BaseStorage, name: str) -> optuna.Study:
     """The study called `name`; UserError if there is none."""
     try:
         return optuna.load_study(storage=storage, study_name=name)
-    except KeyError:
+    except KeyError as error:
         known = ", ".join(optuna.get_all_study_names(storage)) or "none yet"
         raise UserError(
             f"study {name}: not found (there are: {known}); python -m src.tune makes studies"
-        ) from None
+        ) from error
 
 
 def check_unchanged(study: optuna.Study, identity: Identity) -> None:
@@ -125,7 +125,7 @@ def errors_in_one_line(url: str | None) -> Iterator[None]:
     try:
         yield
     except StorageInternalError as error:
-        raise _in_one_line(error, url or "") from None
+        raise _in_one_line(error, url or "") from error
 
 
 def _in_one_line(error: Exception, url: str) -> UserError:
@@ -157,7 +157,7 @@ def _open_journal(path: Path) -> JournalStorage:
     except Exception as error:  # lines that are well formed, and mean nothing
         raise UserError(
             f"{path}: damaged ({type(error).__name__}: {error}); move it away to begin anew"
-        ) from None
+        ) from error
 
 
 class _KernelLock(BaseJournalFileLock):

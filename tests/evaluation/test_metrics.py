@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from src.core.stats import wilson
 from src.evaluation.metrics import (
     calibration_error,
     confusion,
     measure,
     per_class,
     predictions,
-    wilson,
 )
 
 # Five images of three classes: the third of class 0 is taken for class 1.

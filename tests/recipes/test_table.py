@@ -6,9 +6,9 @@ import torch
 
 from src.config.networks import ModelConfig
 from src.config.params import Params
+from src.core.stats import wilson
 from src.data.checks import load_params
 from src.data.splits import Splits
-from src.evaluation.metrics import wilson
 from src.models.build import assemble
 from src.recipes.recipe import try_out
 from src.recipes.table import compare, write_comparison, write_results
