@@ -1,4 +1,4 @@
-"""Adapt the base model to the target data set; train the same network without it, as a control."""
+"""Adapt the base model to the target; train the same network from scratch, as a baseline."""
 
 from src.config.sections import FinetuneConfig, RuntimeConfig, Section, Seed
 from src.core import paths
@@ -37,12 +37,12 @@ def main() -> None:
         with Console("finetune", config.epochs, len(mixed)) as console:
             tuned = finetune(base, config, mixed, val_set, seed, [console, tracked])
         with Console("scratch", config.epochs, len(train_set)) as console:
-            control = train_from_scratch(base.config, config, train_set, val_set, seed, [console])
+            scratch = train_from_scratch(base.config, config, train_set, val_set, seed, [console])
         save_model(paths.FINETUNED_MODEL, tuned.checkpoint)
-        save_model(paths.SCRATCH_MODEL, control.checkpoint)
+        save_model(paths.SCRATCH_MODEL, scratch.checkpoint)
         write_csv(tuned.fit.history(), paths.FINETUNE_HISTORY)
         tracked.kept(tuned.fit.kept)
-        tracked.metrics({"control_val_accuracy": control.fit.kept.val_accuracy})
+        tracked.metrics({"scratch_val_accuracy": scratch.fit.kept.val_accuracy})
         tracked.file(paths.FINETUNE_HISTORY)
 
 

@@ -1,12 +1,13 @@
-"""Turn the IDX files of source and target into tensors, and report on what is in them."""
+"""Turn the IDX files of source and target into tensors, and describe what is in them."""
 
 from src.config.sections import DataConfig, Section, Seed
 from src.core import paths
 from src.core.cli import run
+from src.core.finding import publish
 from src.core.runtime import generator
 from src.data.checks import load_params
 from src.data.imageset import save_images
-from src.data.overview import duplicates, write_data_report
+from src.data.overview import duplicates, overview
 from src.data.sources import classes_of, raw_folder
 from src.data.splits import Splits, read_splits
 from src.tracking.runs import track
@@ -31,21 +32,14 @@ def main() -> None:
     params = load_params(Params)
     with track("preprocess", params.model_dump()) as tracked:
         source = read(params, params.data.source)
-        # One model reads both: the target's images are brought to the size of the source's.
+        # One model reads both: the target's images are converted to the size of the source's.
         target = read(params, params.data.target, source.train.image_shape)
         roles = {"source": source, "target": target}
         folders = {"source": paths.SOURCE_TENSORS, "target": paths.TARGET_TENSORS}
-        twins = duplicates(roles)
         for role, splits in roles.items():
-            save_images(folders[role] / paths.TRAIN, splits.train)
-            save_images(folders[role] / paths.VAL, splits.val)
-            save_images(folders[role] / paths.TEST, splits.test)
-            counts = {name: len(data) for name, data in splits._asdict().items()}
-            counts["duplicate_test"] = twins.loc[twins["test_set"] == role, "test_index"].nunique()
-            print(f"{role} {getattr(params.data, role)}, images: {counts}")
-            tracked.metrics({f"{role}_{name}_images": count for name, count in counts.items()})
-        write_data_report(roles, twins, paths.DATA_REPORT)
-        tracked.file(paths.DATA_REPORT)
+            for name, data in zip((paths.TRAIN, paths.VAL, paths.TEST), splits, strict=True):
+                save_images(folders[role] / name, data)
+        publish([overview(roles, duplicates(roles))], paths.DATA_REPORT, tracked)
 
 
 if __name__ == "__main__":

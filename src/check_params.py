@@ -1,4 +1,4 @@
-"""Refuse a bad params.yaml and stale data in one line, also when no stage is about to read them."""
+"""Refuse a bad params.yaml or stale custom data in one line, even when no stage is about to run."""
 
 from src.config.params import Params
 from src.core.cli import run
@@ -10,12 +10,12 @@ from src.data.sources import custom_folder, is_current_copy, raw_folder
 def main() -> None:
     data = load_params(Params).data
     for dataset in {data.source, data.target}:
-        own, taken = custom_folder(dataset), raw_folder(dataset)
+        custom, copy = custom_folder(dataset), raw_folder(dataset)
         # DVC does not look outside the repository.
-        if own and own.exists() and taken.exists() and not is_current_copy(own, taken):
+        if custom and custom.exists() and copy.exists() and not is_current_copy(custom, copy):
             raise UserError(
-                f"{own}: changed since it was taken over; `dvc repro --force --single-item "
-                "download` takes it over again"
+                f"{custom}: changed since it was copied; `dvc repro --force --single-item "
+                "download` copies it again"
             )
 
 

@@ -1,4 +1,4 @@
-"""Close the MLflow runs whose process was killed, should no stage have run since."""
+"""Close the MLflow runs whose process was killed, if no stage has run since."""
 
 from src.core.cli import run
 from src.tracking.store import close_abandoned_runs

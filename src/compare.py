@@ -8,13 +8,13 @@ from src.core.cli import Parser, run
 def _arguments() -> argparse.Namespace:
     parser = Parser(
         prog="python -m src.compare",
-        description=f"{__doc__} By McNemar's test, of each model on the same test images.",
+        description=f"{__doc__} Uses McNemar's test, for each model on the same test images.",
     )
     parser.add_argument(
         "runs",
         nargs=2,
         metavar="RUN",
-        help="the id, or its beginning, of an evaluate run in MLflow, or of a run that led to one",
+        help="the id, or its beginning, of an evaluate run in MLflow, or of a run it is based on",
     )
     return parser.parse_args()
 
@@ -28,7 +28,7 @@ def _compare(first: str, second: str) -> None:
         print(f"A is {one.run_id}, B is {other.run_id}.")
         for role in ("source", "target"):
             if one.tests[role] != other.tests[role] or not one.tests[role]:
-                print(f"on {role}: not comparable, for the test images differ")
+                print(f"on {role}: not comparable: the test images differ")
                 continue
             print(compare_predictions("A", one.files, "B", other.files, role))
 

@@ -73,7 +73,7 @@ def test_a_change_in_the_folder_is_told(project: Clone) -> None:
     path = project.root / "data/signs/classes.txt"
     path.write_text("a\nhalt\ngo\n")
     printed = project.call("python", "-m", "src.check_params", fails=True)
-    assert "data/signs: changed since it was taken over" in printed
+    assert "data/signs: changed since it was copied" in printed
     assert "Traceback" not in printed
     path.write_text("a\nstop\ngo\n")
 

@@ -58,7 +58,7 @@ def seconds(text: str) -> float:
 
 
 def name(text: str) -> str:
-    """What may also be a file's name, of which a dot would begin the ending."""
+    """A name that is also a file's name; a dot would begin its suffix."""
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}", text):
         return text
     raise argparse.ArgumentTypeError(
@@ -67,10 +67,10 @@ def name(text: str) -> str:
 
 
 def labels(text: str) -> list[int | Literal["all"]]:
-    """Numbers of labels per class, with commas between them."""
+    """Numbers of labels per class, separated by commas."""
     if not re.fullmatch(r"(all|[1-9][0-9]{0,8})(,(all|[1-9][0-9]{0,8}))*", text):
         raise argparse.ArgumentTypeError(
-            f"should be whole numbers of at least 1, or all, with commas between, not {text!r}"
+            f"should be whole numbers of at least 1, or all, separated by commas, not {text!r}"
         )
     found: list[int | Literal["all"]] = [
         "all" if part == "all" else int(part) for part in text.split(",")

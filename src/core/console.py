@@ -1,4 +1,4 @@
-"""The course of a fit for people: on a terminal a bar, elsewhere some lines; afterwards a table."""
+"""The progress of a training: a bar on a terminal, and some lines."""
 
 import math
 import sys
@@ -9,11 +9,11 @@ from tqdm import tqdm
 
 from src.core.progress import Epoch, Reporter
 
-LINES = 10  # at most, of one fit
+LINES = 10  # at most, per training
 
 
 class Console(Reporter):
-    """A bar that moves with every batch; a line for every epoch, or for every few of many."""
+    """A bar that moves with every batch; a line per epoch, or for every few of many epochs."""
 
     def __init__(self, label: str, epochs: int, images: int) -> None:
         self._label = label

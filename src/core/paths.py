@@ -18,7 +18,6 @@ TRAIN, VAL, TEST = "train.safetensors", "val.safetensors", "test.safetensors"
 BASE_MODEL = Path("models/base.safetensors")
 FINETUNED_MODEL = Path("models/finetuned.safetensors")
 SCRATCH_MODEL = Path("models/scratch.safetensors")
-MODELS = {"base": BASE_MODEL, "finetuned": FINETUNED_MODEL, "scratch": SCRATCH_MODEL}
 
 DATA_REPORT = Path("reports/data")
 TRAIN_HISTORY = Path("reports/train.csv")

@@ -1,4 +1,4 @@
-"""Pictures as files whose bytes depend on what is drawn alone."""
+"""Pictures as files whose bytes depend only on what is drawn."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from src.core.files import written_whole
 
 
 def drawable(image: Tensor) -> np.ndarray:
-    """[C, H, W] as Matplotlib takes it: colour with channels last, all else as grey."""
+    """[C, H, W] as Matplotlib takes it: colour with channels last, anything else as grey."""
     shown = image.permute(1, 2, 0) if len(image) == 3 else image.double().mean(0)
     return np.asarray(shown)
 

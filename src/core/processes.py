@@ -1,21 +1,21 @@
-"""Who does a piece of work, and whether that process is still there (on Linux)."""
+"""Which process does a piece of work, and whether it is still alive (on Linux)."""
 
-import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
+
 
 def this_process() -> dict[str, str]:
-    """What tells this process from every other, also of other machines and containers."""
-    started = _start(os.getpid())
-    assert started is not None
+    """What tells this process from all others, of other machines and containers, too."""
     return {
         "host": platform.node(),
-        # Machines may share a name, and containers a kernel: process ids are of a boot and a space.
+        # Machines may share a name, and containers a kernel: a process id belongs to one boot and
+        # one namespace.
         "process.space": f"{_boot()} {Path('/proc/self/ns/pid').readlink()}",
-        "process.id": str(os.getpid()),
-        "process.started": started,
+        "process.id": str(psutil.Process().pid),
+        "process.started": _started(psutil.Process()),
     }
 
 
@@ -26,29 +26,28 @@ def is_local(identity: Mapping[str, str]) -> bool:
 
 
 def is_of_earlier_boot(identity: Mapping[str, str]) -> bool:
-    """Whether the process was one of a machine of this name, which has been started anew since."""
+    """Whether the process ran on a machine of this name that has been restarted since."""
     same_name = identity.get("host") == platform.node()
     return same_name and not identity.get("process.space", "").startswith(_boot())
 
 
 def is_alive(identity: Mapping[str, str]) -> bool:
-    """Whether a local process still works."""
-    # An id that was given to another process since comes with another start.
-    return _start(int(identity["process.id"])) == identity["process.started"]
-
-
-def _start(pid: int) -> str | None:
-    """When a process began, in clock ticks since the boot: no change of the clock moves it.
-
-    None for one that is gone, or killed and only not yet missed by its parent.
-    """
+    """Whether a local process is still running."""
     try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # proc(5): the fields after the name, which is in brackets and may hold anything.
-    state, *fields = status.rpartition(")")[2].split()
-    return None if state in "ZX" else fields[18]
+        process = psutil.Process(int(identity["process.id"]))
+        # A zombie was killed, and its parent has not noticed yet.
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return False
+        # An id that was given to another process comes with another start. Ids are not given anew
+        # within seconds, and two readings of the clock may differ by one.
+        return abs(float(_started(process)) - float(identity["process.started"])) < 2
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _started(process: psutil.Process) -> str:
+    """When a process began, in seconds since the boot: no change of the clock moves it."""
+    return f"{process.create_time() - psutil.boot_time():.2f}"
 
 
 def _boot() -> str:

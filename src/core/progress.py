@@ -1,11 +1,11 @@
-"""What a running fit tells of itself, and to whom."""
+"""What a training reports while it runs, and to whom."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training images came to."""
+    """The results of one pass over the training images."""
 
     epoch: int  # from 1
     train_loss: float  # mean over the pass: of augmented images, with label smoothing
@@ -16,10 +16,10 @@ class Epoch:
 
 
 class Reporter:
-    """Told of every batch and every epoch. This one does nothing with it."""
+    """Called after every batch and every epoch. This one does nothing."""
 
     def on_batch(self, images: int) -> None:
-        """`images` more have been learned."""
+        """A step has been taken on this many images."""
 
     def on_epoch(self, epoch: Epoch) -> None:
         """A pass is complete."""

@@ -9,7 +9,7 @@ from src.core.errors import UserError
 
 
 def set_up(device: str, threads: int) -> torch.device:
-    """Choose the device and fix what decides the last bits of a result on it.
+    """Choose the device, and fix what decides the last bits of a result on it.
 
     device: auto, cpu, cuda or cuda:N; threads: of the CPU. Raises UserError if the device named
     is not there.
@@ -29,7 +29,7 @@ def _choose(name: str) -> torch.device:
     device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(
-            f"runtime.device: {name} is not there ({torch.cuda.device_count()} CUDA devices are); "
+            f"runtime.device: {name} not found ({torch.cuda.device_count()} CUDA devices); "
             "use auto or cpu"
         )
     return device
@@ -49,7 +49,7 @@ def describe(device: torch.device) -> dict[str, str]:
 
 
 def generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A random stream of its own for each purpose, so that drawing more from one moves no other."""
+    """A separate random stream per purpose, so that drawing more from one changes no other."""
     digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
     # torch takes a seed of 64 bits; one fewer keeps it a positive signed integer.
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "big") >> 1)

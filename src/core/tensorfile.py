@@ -1,4 +1,4 @@
-"""Tensors and what is to be known of them, in one safetensors file: no pickle, stable bytes."""
+"""Tensors and their metadata in one safetensors file: no pickle, stable bytes."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors, on the CPU, and what `write_tensors` was told of them; else UserError."""
+    """The tensors, on the CPU, and their metadata; UserError for a file not written here."""
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()[ENTRY])
@@ -36,5 +36,5 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise UserError(f"{path}: not found; `dvc repro` makes it") from error
     except (SafetensorError, TypeError, KeyError, ValueError) as error:
         raise UserError(
-            f"{path}: damaged, or not of this project; delete it, then `dvc repro`"
+            f"{path}: damaged, or not written by idxflow; delete it, then `dvc repro`"
         ) from error

@@ -2,13 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from src.core.plots import drawable, save_figure
-from src.core.tables import write_csv
+from src.core.finding import Finding
+from src.core.plots import drawable
 from src.data.imageset import ImageSet
 from src.data.pixels import histogram, mean_and_std
 from src.data.splits import Splits
@@ -17,14 +16,20 @@ COLUMNS = 10  # images in a row of the pictures
 ROWS = 50  # classes at most in the picture of samples
 
 
-def write_data_report(roles: Mapping[str, Splits], twins: pd.DataFrame, folder: Path) -> None:
-    """Tables and pictures of each data set under `folder`/role, and the duplicates found."""
+def overview(roles: Mapping[str, Splits], twins: pd.DataFrame) -> Finding:
+    """Counts, pixels and pictures of each data set, by role; twins: what `duplicates` returned."""
+    tables, figures, lines = {"duplicates.csv": twins}, {}, []
+    metrics: dict[str, float] = {}
     for role, splits in roles.items():
-        write_csv(class_counts(splits), folder / role / "class_counts.csv")
-        write_csv(pixel_statistics(splits), folder / role / "pixels.csv")
-        draw_samples(splits.train, folder / role / "samples.png")
-        draw_means(splits.train, folder / role / "means.png")
-    write_csv(twins, folder / "duplicates.csv")
+        tables[f"{role}/class_counts.csv"] = class_counts(splits)
+        tables[f"{role}/pixels.csv"] = pixel_statistics(splits)
+        figures[f"{role}/samples.png"] = draw_samples(splits.train)
+        figures[f"{role}/means.png"] = draw_means(splits.train)
+        counts = {name: len(data) for name, data in splits._asdict().items()}
+        counts["duplicate_test"] = twins.loc[twins["test_set"] == role, "test_index"].nunique()
+        metrics |= {f"{role}_{name}_images": count for name, count in counts.items()}
+        lines.append(f"{role}, images: {counts}")
+    return Finding(tables, figures, metrics, "\n".join(lines))
 
 
 def class_counts(splits: Splits) -> pd.DataFrame:
@@ -38,7 +43,7 @@ def class_counts(splits: Splits) -> pd.DataFrame:
 
 
 def pixel_statistics(splits: Splits) -> pd.DataFrame:
-    """Of each split: images, their size, and its pixels on the scale 0 to 255."""
+    """A row per split: number and size of its images, its pixels on the scale 0 to 255."""
     return pd.DataFrame([_pixels(name, data) for name, data in splits._asdict().items()])
 
 
@@ -62,10 +67,10 @@ def _pixels(name: str, data: ImageSet) -> dict[str, str | int | float]:
 
 
 def duplicates(roles: Mapping[str, Splits]) -> pd.DataFrame:
-    """Test images that are, pixel for pixel, in training or validation, as tensors.
+    """Test images whose exact pixels are also in a training or validation split.
 
-    Of every role's test images in every role's other splits, since all of these train a model: a
-    row for each split that has copies, with their number, and place and class of the first.
+    Every role's test images are looked up in every role's other splits, since all of these train a
+    model. A row per test image and split with copies: their number, index and class of the first.
     """
     known: dict[bytes, dict[str, tuple[int, str, int]]] = {}
     for role, splits in roles.items():
@@ -92,7 +97,7 @@ def _keys(data: ImageSet) -> list[tuple[bytes, str]]:
     ]
 
 
-def draw_samples(data: ImageSet, path: Path) -> None:
+def draw_samples(data: ImageSet) -> Figure:
     """The first images of each class, a row per class, of the first classes."""
     classes, (channels, height, width) = data.classes[:ROWS], data.image_shape
     count = len(classes)
@@ -111,10 +116,10 @@ def draw_samples(data: ImageSet, path: Path) -> None:
         if count == len(data.classes)
         else f"{count} classes of {len(data.classes)}"
     )
-    save_figure(figure, path)
+    return figure
 
 
-def draw_means(data: ImageSet, path: Path) -> None:
+def draw_means(data: ImageSet) -> Figure:
     """The mean image of each class."""
     rows = -(-len(data.classes) // COLUMNS)
     figure = Figure(figsize=(COLUMNS * 0.8, rows + 0.4), layout="constrained")
@@ -125,4 +130,4 @@ def draw_means(data: ImageSet, path: Path) -> None:
         if len(members):
             axes.imshow(drawable(members.double().mean(0).byte()), cmap="gray_r")
             axes.set_title(data.classes[label])
-    save_figure(figure, path)
+    return figure

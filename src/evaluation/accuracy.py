@@ -1,74 +1,65 @@
-"""How good the models are, as tables and pictures."""
+"""How good the models are: metrics, predictions, confusion, mistakes, learning curves."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from src.core.errors import UserError
 from src.core.files import written_whole
-from src.core.tables import write_csv
-from src.evaluation.figures import draw_confusion, draw_curves, draw_images, draw_transfer
+from src.core.finding import Finding
+from src.evaluation import figures
 from src.evaluation.metrics import confusion, per_class, predictions
 from src.evaluation.predictions import Evaluation, Evaluations
+from src.evaluation.subjects import PRODUCTS, SUBJECTS, TARGET
 
 
 def write_metrics(evaluations: Evaluations, path: Path) -> None:
-    """metrics.json: the model, then the test set, then the numbers."""
+    """metrics.json: the model, then the test set, then the numbers; without baselines."""
     tree = {
-        model: {role: evaluation.metrics for role, evaluation in tests.items()}
-        for model, tests in evaluations.items()
+        subject.name: {test: each.metrics for test, each in evaluations[subject.name].items()}
+        for subject in PRODUCTS
     }
     with written_whole(path) as partial:
         partial.write_text(json.dumps(tree, indent=2) + "\n")
 
 
-def flat_metrics(evaluations: Evaluations) -> dict[str, float]:
-    """The same numbers in one level."""
-    return {
-        f"{model}_{role}_{name}": value
-        for model, tests in evaluations.items()
-        for role, evaluation in tests.items()
-        for name, value in evaluation.metrics.items()
-    }
-
-
-def summary(evaluations: Evaluations) -> str:
-    """A line for each model and test set: accuracy and its interval in percent."""
+def accuracies(evaluations: Evaluations) -> Finding:
+    """Every metric; as text, accuracy and its interval, a line per model and test set."""
+    metrics: dict[str, float] = {}
     lines = []
     for model, tests in evaluations.items():
-        for role, evaluation in tests.items():
+        for test, evaluation in tests.items():
+            leaves = evaluation.metrics
+            metrics |= {f"{model}_{test}_{name}": value for name, value in leaves.items()}
             value, low, high = (
-                100 * evaluation.metrics[key] for key in ("accuracy", "accuracy_lo", "accuracy_hi")
+                100 * leaves[key] for key in ("accuracy", "accuracy_lo", "accuracy_hi")
             )
-            lines.append(f"{model:>9} on {role}: {value:6.2f} %  ({low:.2f} to {high:.2f})")
-    return "\n".join(lines)
+            lines.append(f"{model:>9} on {test}: {value:6.2f} %  ({low:.2f} to {high:.2f})")
+    return Finding(metrics=metrics, text="\n".join(lines))
 
 
-def write_details(evaluations: Evaluations, most: int, folder: Path) -> None:
-    """Tables and pictures of every model on every test set; at most so many images in a picture."""
-    class_tables = []
+def details(evaluations: Evaluations, most: int) -> Finding:
+    """Predictions, confusion matrices, per-class metrics, at most `most` mistakes in a picture."""
+    tables, drawn, classes = {}, {}, []
     for model, tests in evaluations.items():
-        for role, evaluation in tests.items():
-            logits, labels, classes = evaluation.logits, evaluation.labels, evaluation.classes
-            table = predictions(logits, labels, classes)
-            write_csv(table, folder / f"predictions_{model}_{role}.csv")
-            _draw_mistakes(evaluation, table, most, folder / f"mistakes_{model}_{role}.png")
-            class_tables.append(per_class(logits, labels, classes).assign(model=model, test=role))
+        for test, evaluation in tests.items():
+            logits, labels, names = evaluation.logits, evaluation.labels, evaluation.classes
+            table = predictions(logits, labels, names)
+            tables[f"predictions_{model}_{test}.csv"] = table
+            drawn[f"mistakes_{model}_{test}.png"] = _mistakes(evaluation, table, most)
+            classes.append(per_class(logits, labels, names).assign(model=model, test=test))
         panels = {
-            f"{model} on {role}": (
-                confusion(evaluation.logits, evaluation.labels),
-                evaluation.classes,
-            )
-            for role, evaluation in tests.items()
+            f"{model} on {test}": (confusion(each.logits, each.labels), each.classes)
+            for test, each in tests.items()
         }
-        draw_confusion(panels, folder / f"confusion_{model}.png")
-    write_csv(pd.concat(class_tables), folder / "per_class.csv")
-    _write_transfer(evaluations, folder)
+        drawn[f"confusion_{model}.png"] = figures.confusion(panels)
+    return Finding({**tables, "per_class.csv": pd.concat(classes)}, drawn)
 
 
-def _draw_mistakes(evaluation: Evaluation, table: pd.DataFrame, most: int, path: Path) -> None:
+def _mistakes(evaluation: Evaluation, table: pd.DataFrame, most: int) -> Figure:
     wrong = table[table["actual"] != table["predicted"]]
     worst = wrong.sort_values("confidence", ascending=False, kind="stable").head(most)
     captions = [
@@ -76,26 +67,25 @@ def _draw_mistakes(evaluation: Evaluation, table: pd.DataFrame, most: int, path:
         for _, row in worst.iterrows()
     ]
     title = f"{len(wrong)} mistakes of {len(table)}: actual, predicted, confidence"
-    draw_images(evaluation.images[worst.index.tolist()], captions, title, path)
+    return figures.images(evaluation.images[worst.index.tolist()], captions, title)
 
 
-def _write_transfer(evaluations: Evaluations, folder: Path) -> None:
-    """The models side by side on the target: what it is worth to start from the base model."""
-    names = {
-        "base": "base model, zero-shot",
-        "scratch": "same network from scratch",
-        "finetuned": "fine-tuned",
-    }
-    rows = [{"model": names[key], **evaluations[key]["target"].metrics} for key in names]
-    write_csv(pd.DataFrame(rows), folder / "transfer.csv")
-    draw_transfer(pd.DataFrame(rows), folder / "transfer.png")
+def transfer(evaluations: Evaluations) -> Finding:
+    """All models on the target's test images: what the base model contributes."""
+    rows = [
+        {"model": subject.title, **evaluations[subject.name][TARGET].metrics}
+        for subject in SUBJECTS
+        if TARGET in subject.tests
+    ]
+    table = pd.DataFrame(rows)
+    return Finding({"transfer.csv": table}, {"transfer.png": figures.transfer(table)})
 
 
-def write_curves(histories: Mapping[str, Path], folder: Path) -> None:
-    """The course of each fit, from the tables that its stage left."""
+def learning_curves(histories: Mapping[str, Path]) -> Finding:
+    """Loss and validation accuracy by epoch, from the tables that the training stages left."""
     try:
         tables = {name: pd.read_csv(path) for name, path in histories.items()}
-        draw_curves(tables, folder / "curves.png")
+        return Finding(figures={"curves.png": figures.learning_curves(tables)})
     except (ValueError, KeyError) as error:
         files = " or ".join(str(path) for path in histories.values())
-        raise UserError(f"{files}: not the table of a fit ({error}); run `dvc repro`") from error
+        raise UserError(f"{files}: not a table of epochs ({error}); run `dvc repro`") from error

@@ -1,54 +1,50 @@
-"""How far a classifier's confidence can be believed, and one number that mends it."""
+"""How well a classifier's confidence matches its accuracy, and a temperature that corrects it."""
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 
 import pandas as pd
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
+from src.core.finding import Finding
 from src.core.stats import wilson
-from src.core.tables import write_csv
 from src.data.imageset import ImageSet
-from src.evaluation.figures import draw_reliability
+from src.evaluation import figures
 from src.evaluation.metrics import bin_numbers, measure
-from src.evaluation.predictions import HOME, Evaluations
+from src.evaluation.predictions import Evaluations
+from src.evaluation.subjects import SUBJECTS
 from src.models.checkpoint import Checkpoint
 from src.models.predict import predict
 
-# How far a temperature is from 1 before anything is known, as a deviation of its logarithm. Few
-# images without a mistake would else ask for any confidence.
+# Standard deviation of the prior of a temperature's logarithm. Without a prior, a small validation
+# set without a mistake would drive the temperature to 0.
 PRIOR = 0.5
 
 
-def write_calibration(
+def calibration(
     evaluations: Evaluations,
     models: Mapping[str, Checkpoint],
     val_sets: Mapping[str, ImageSet],
     bins: int,
-    folder: Path,
-) -> dict[str, float]:
-    """How far each model is to be believed, as it is and with a temperature fitted on validation.
-
-    Writes a table and the reliability diagram; returns the metrics by which runs are compared.
-    """
+) -> Finding:
+    """Each model on the data it is for: as trained, and with a temperature fitted on validation."""
     rows: list[dict[str, str | float]] = []
     panels = {}
-    for name, checkpoint in models.items():
-        role = HOME[name]
-        val_set, found = val_sets[role], evaluations[name][role]
-        said, labels = predict(checkpoint.model, val_set).cpu(), val_set.labels.cpu()
-        temperature = fit_temperature(said, labels)
-        cooled = found.logits / temperature
-        metrics = measure(cooled, found.labels, bins)
+    for subject in SUBJECTS:
+        name, test = subject.name, subject.home
+        val_set, found = val_sets[test], evaluations[name][test]
+        logits, labels = predict(models[name].model, val_set).cpu(), val_set.labels.cpu()
+        temperature = fit_temperature(logits, labels)
+        scaled = found.logits / temperature
+        metrics = measure(scaled, found.labels, bins)
         rows.append(
             {
                 "model": name,
-                "test": role,
+                "test": test,
                 "val_images": len(labels),
-                "val_mistakes": int((said.argmax(1) != labels).sum()),
+                "val_mistakes": int((logits.argmax(1) != labels).sum()),
                 "temperature": temperature,
                 "loss": found.metrics["loss"],
                 "loss_scaled": metrics["loss"],
@@ -56,41 +52,40 @@ def write_calibration(
                 "ece_scaled": metrics["ece"],
             }
         )
-        panels[f"{name} on {role}"] = {
+        panels[f"{name} on {test}"] = {
             "as trained": reliability(found.logits, found.labels, bins),
-            f"temperature {temperature:.2f}": reliability(cooled, found.labels, bins),
+            f"temperature {temperature:.2f}": reliability(scaled, found.labels, bins),
         }
-    write_csv(pd.DataFrame(rows), folder / "calibration.csv")
-    draw_reliability(panels, folder / "reliability.png")
-    return {
-        f"{row['model']}_{row['test']}_{key}": float(row[key])
-        for row in rows
-        for key in ("temperature", "loss_scaled", "ece_scaled")
-    }
+    return Finding(
+        {"calibration.csv": pd.DataFrame(rows)},
+        {"reliability.png": figures.reliability(panels)},
+        {
+            f"{row['model']}_{row['test']}_{key}": float(row[key])
+            for row in rows
+            for key in ("temperature", "loss_scaled", "ece_scaled")
+        },
+    )
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The number by which to divide logits [N, classes] for the lowest cross-entropy, about.
+    """The number by which to divide logits [N, classes] so that their cross-entropy is lowest.
 
-    To be fitted on validation images, for use on others; predictions stay as they are. The
-    logarithm has a normal prior around 0, against which many images weigh more than few.
+    To be fitted on validation images and used on others; predictions stay as they are. Its
+    logarithm has a normal prior around 0, which matters where images are few.
     Source: Guo, Pleiss, Sun and Weinberger, 2017; the prior is ours.
     """
     exact = logits.double()
 
     def cost(log_temperature: float) -> float:
         scaled = exact / math.exp(log_temperature)
-        surprise = F.cross_entropy(scaled, labels, reduction="sum").item()
-        return surprise + (log_temperature / PRIOR) ** 2 / 2
+        cross_entropy = F.cross_entropy(scaled, labels, reduction="sum").item()
+        return cross_entropy + (log_temperature / PRIOR) ** 2 / 2
 
     return math.exp(minimize_scalar(cost, bounds=(-3, 3), method="bounded").x)
 
 
 def reliability(logits: Tensor, labels: Tensor, bins: int) -> pd.DataFrame:
-    """A row for each equal confidence interval that holds an image: how often it is right there.
-
-    confidence is the mean in the bin; accuracy_lo and accuracy_hi bound the 95 % Wilson interval.
-    """
+    """A row per non-empty bin of confidence: mean confidence, accuracy and its 95 % interval."""
     confidence, predicted = logits.double().softmax(1).max(1)
     right = predicted == labels
     bin_of = bin_numbers(confidence, bins)

@@ -1,7 +1,6 @@
-"""The pictures of the evaluation, as PNG files whose bytes depend on the data alone."""
+"""The pictures of the evaluation."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,12 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from src.core.plots import drawable, save_figure
+from src.core.plots import drawable
 
 READABLE = 30  # classes whose counts and names can be read in a confusion matrix
 
 
-def draw_confusion(panels: Mapping[str, tuple[np.ndarray, Sequence[str]]], path: Path) -> None:
+def confusion(panels: Mapping[str, tuple[np.ndarray, Sequence[str]]]) -> Figure:
     """By title, a confusion matrix and the names of its classes; colour is the share of the row."""
     largest = max(len(classes) for _, classes in panels.values())
     side = max(5, 0.4 * min(largest, READABLE))
@@ -29,7 +28,7 @@ def draw_confusion(panels: Mapping[str, tuple[np.ndarray, Sequence[str]]], path:
             upright = max(len(name) for name in classes) <= 2
             axes.set_xticks(range(len(classes)), classes, rotation=0 if upright else 90)
             axes.set_yticks(range(len(classes)), classes)
-    save_figure(figure, path)
+    return figure
 
 
 def _write_counts(axes: Axes, counts: np.ndarray, share: np.ndarray) -> None:
@@ -38,21 +37,21 @@ def _write_counts(axes: Axes, counts: np.ndarray, share: np.ndarray) -> None:
         axes.text(column, row, counts[row, column], ha="center", va="center", color=shade, size=8)
 
 
-def draw_images(images: Tensor, captions: Sequence[str], title: str, path: Path) -> None:
+def images(shown: Tensor, captions: Sequence[str], title: str) -> Figure:
     """Images uint8 [N, C, H, W] with a caption each."""
     columns = 8
-    rows = max(1, -(-len(images) // columns))
+    rows = max(1, -(-len(shown) // columns))
     figure = Figure(figsize=(1.4 * columns, 1.7 * rows + 0.5), layout="constrained")
     figure.suptitle(title)
-    for place, (image, caption) in enumerate(zip(images, captions, strict=True), start=1):
+    for place, (image, caption) in enumerate(zip(shown, captions, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, place)
         axes.imshow(drawable(image), cmap="gray_r")
         axes.set_title(caption, size=8)
         axes.axis("off")
-    save_figure(figure, path)
+    return figure
 
 
-def draw_reliability(panels: Mapping[str, Mapping[str, pd.DataFrame]], path: Path) -> None:
+def reliability(panels: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
     """By title and then by label, accuracy against confidence, with intervals: see reliability."""
     figure = Figure(figsize=(4 * len(panels), 4.2), layout="constrained")
     columns = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -72,28 +71,28 @@ def draw_reliability(panels: Mapping[str, Mapping[str, pd.DataFrame]], path: Pat
             )
         axes.set(title=title, xlabel="confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
         axes.legend()
-    save_figure(figure, path)
+    return figure
 
 
-def draw_corruptions(table: pd.DataFrame, path: Path) -> None:
-    """Accuracy by strength, a panel per kind, a curve with its interval per model."""
-    kinds = table.loc[table["strength"] > 0, "corruption"].unique()
+def corruptions(table: pd.DataFrame) -> Figure:
+    """Accuracy by severity, a panel per kind, a curve with its interval per model."""
+    kinds = table.loc[table["severity"] > 0, "corruption"].unique()
     figure = Figure(figsize=(10, 6), layout="constrained")
-    figure.suptitle("accuracy on test images made worse, 95 % intervals")
+    figure.suptitle("accuracy on corrupted test images, 95 % intervals")
     for axes, kind in zip(figure.subplots(2, 3, sharey=True).flat, kinds, strict=True):
         shown = table[table["corruption"].isin([kind, "none"])]
         for name, curve in shown.groupby("model", sort=False):
-            ordered = curve.sort_values("strength")
-            axes.plot(ordered["strength"], ordered["accuracy"], ".-", label=name)
+            ordered = curve.sort_values("severity")
+            axes.plot(ordered["severity"], ordered["accuracy"], ".-", label=name)
             axes.fill_between(
-                ordered["strength"], ordered["accuracy_lo"], ordered["accuracy_hi"], alpha=0.2
+                ordered["severity"], ordered["accuracy_lo"], ordered["accuracy_hi"], alpha=0.2
             )
-        axes.set(title=kind, xlabel="strength")
+        axes.set(title=kind, xlabel="severity")
     axes.legend()
-    save_figure(figure, path)
+    return figure
 
 
-def draw_curves(histories: Mapping[str, pd.DataFrame], path: Path) -> None:
+def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
     """Losses (left) and validation accuracy (right) by epoch, a pair of panels per history."""
     figure = Figure(figsize=(9, 3.2 * len(histories)), layout="constrained")
     grid = figure.subplots(len(histories), 2, squeeze=False)
@@ -104,11 +103,11 @@ def draw_curves(histories: Mapping[str, pd.DataFrame], path: Path) -> None:
         losses.legend()
         accuracy.plot(history["epoch"], history["val_accuracy"], ".-", color="C1")
         accuracy.set(title=f"{name}: validation accuracy", xlabel="epoch")
-    save_figure(figure, path)
+    return figure
 
 
-def draw_transfer(table: pd.DataFrame, path: Path) -> None:
-    """Accuracy on the target's test images, with intervals: what transfer is worth."""
+def transfer(table: pd.DataFrame) -> Figure:
+    """Accuracy on the target's test images, with intervals."""
     figure = Figure(figsize=(6, 0.6 * len(table) + 1), layout="constrained")
     figure.suptitle("accuracy on the target's test images, 95 % interval")
     axes = figure.subplots()
@@ -120,4 +119,4 @@ def draw_transfer(table: pd.DataFrame, path: Path) -> None:
     axes.margins(y=0.3)
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.3)
-    save_figure(figure, path)
+    return figure

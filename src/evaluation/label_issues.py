@@ -1,61 +1,63 @@
-"""Labels that may be wrong: images of which a model is sure, and of something else."""
+"""Labels that may be wrong: images for which a model confidently predicts another class."""
 
 import math
-from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from src.core.tables import write_csv
-from src.evaluation.figures import draw_images
+from src.core.finding import Finding
+from src.evaluation import figures
 from src.evaluation.predictions import Evaluations
+from src.evaluation.subjects import PRODUCTS
 
 
-def write_suspects(evaluations: Evaluations, most: int, folder: Path) -> None:
-    """Of each test set, the labels that the model trained for it disputes: a table, a picture."""
-    for role, model in (("source", "base"), ("target", "finetuned")):
-        found = evaluations[model][role]
-        table = suspects(found.logits, found.labels)
-        draw_suspects(found.images, table, found.classes, most, folder / f"suspects_{role}.png")
-        write_csv(name_classes(table, found.classes), folder / f"suspects_{role}.csv")
+def label_issues(evaluations: Evaluations, most: int) -> Finding:
+    """Of each test set, the labels that the model trained for it disputes, as table and picture."""
+    tables, drawn = {}, {}
+    for subject in PRODUCTS:
+        found, name = evaluations[subject.name][subject.home], f"label_issues_{subject.home}"
+        table = find_issues(found.logits, found.labels)
+        tables[f"{name}.csv"] = name_classes(table, found.classes)
+        drawn[f"{name}.png"] = draw_issues(found.images, table, found.classes, most)
+    return Finding(tables, drawn)
 
 
 def name_classes(table: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
-    """The table with the images' places, and the classes by name."""
-    named = {column: [classes[label] for label in table[column]] for column in ("label", "claimed")}
+    """The table with the images' indices as a column, and the classes by name."""
+    named = {
+        column: [classes[label] for label in table[column]] for column in ("label", "suggested")
+    }
     return table.assign(**named).reset_index(names="index")
 
 
-def draw_suspects(
-    images: Tensor, table: pd.DataFrame, classes: tuple[str, ...], most: int, path: Path
-) -> None:
-    """The surest of the table, at most `most`; images uint8 [N, C, H, W]."""
+def draw_issues(images: Tensor, table: pd.DataFrame, classes: tuple[str, ...], most: int) -> Figure:
+    """The most confident issues of the table, at most `most`; images uint8 [N, C, H, W]."""
     worst = table.head(most)
     captions = [
-        f"{classes[label]}, or {classes[claimed]}?  {margin:.2f}"
-        for label, claimed, margin in zip(*(worst[column] for column in worst), strict=True)
+        f"{classes[label]}, or {classes[suggested]}?  {margin:.2f}"
+        for label, suggested, margin in zip(*(worst[column] for column in worst), strict=True)
     ]
-    title = f"{len(table)} labels of {len(images)} that may be wrong: label, claim, margin"
-    draw_images(images[worst.index.tolist()], captions, title, path)
+    title = f"{len(table)} possible label issues in {len(images)}: label, suggestion, margin"
+    return figures.images(images[worst.index.tolist()], captions, title)
 
 
-def suspects(logits: Tensor, labels: Tensor) -> pd.DataFrame:
-    """Images whose label a model that did not learn them confidently disputes, the surest first.
+def find_issues(logits: Tensor, labels: Tensor) -> pd.DataFrame:
+    """Images whose label a model that was not trained on them confidently disputes.
 
-    logits: [N, classes], labels: [N]. An image is suspected if the probability of another class is
+    logits: [N, classes], labels: [N]. A label is an issue if the probability of another class is
     larger than the label's, and at least as large as it is on average for images of that class.
-    Images that the model reads as labelled are none. margin, by which they are
-    ordered: that probability less the label's. The index is the image's.
-    Source: confident learning, Northcutt, Jiang and Chuang, 2021.
+    margin is the difference of the two probabilities; the largest come first. The index is the
+    image's. Source: confident learning, Northcutt, Jiang and Chuang, 2021.
     """
     probability = logits.double().softmax(1)
     own = probability.gather(1, labels[:, None])[:, 0]
     images = labels.bincount(minlength=probability.shape[1])
-    # Of a class without images nothing is known to be usual: it disputes no label.
-    usual = own.new_zeros(len(images)).index_add(0, labels, own) / images
-    usual = usual.nan_to_num(nan=math.inf)
-    confident = probability.where(probability >= usual, -1.0)
-    best, claimed = confident.max(1)
-    table = pd.DataFrame({"label": labels, "claimed": claimed, "margin": best - own})
+    # A class without images has no average to compare with: it is never suggested.
+    average = own.new_zeros(len(images)).index_add(0, labels, own) / images
+    average = average.nan_to_num(nan=math.inf)
+    confident = probability.where(probability >= average, -1.0)
+    best, suggested = confident.max(1)
+    table = pd.DataFrame({"label": labels, "suggested": suggested, "margin": best - own})
     disputed = table[((best >= 0) & (best > own)).numpy()]
     return disputed.sort_values("margin", ascending=False, kind="stable")

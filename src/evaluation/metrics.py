@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -41,10 +41,10 @@ def measure(logits: Tensor, labels: Tensor, bins: int) -> dict[str, float]:
 def match_classes(
     logits: Tensor, known: tuple[str, ...], classes: tuple[str, ...]
 ) -> tuple[Tensor, tuple[str, ...]]:
-    """What a model of the classes `known` says of images of `classes`: logits and their names.
+    """Logits of a model of the classes `known` for images of `classes`, and the logits' names.
 
     Classes are the same where their names are. The names are `classes` and, after them, those
-    that only the model knows. A class that it does not know gets the smallest probability that
+    that only the model knows. A class unknown to the model gets the smallest probability that
     float32 holds, so that the loss is large and finite.
     """
     if known == classes:
@@ -85,13 +85,12 @@ def per_class(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> pd.Data
 
 def confusion(logits: Tensor, labels: Tensor) -> np.ndarray:
     """Counts, int64 [classes, classes]: the row is the label, the column the prediction."""
-    classes = logits.shape[1]
-    pairs = labels * classes + logits.argmax(1)
-    return pairs.bincount(minlength=classes**2).view(classes, classes).numpy()
+    counts: np.ndarray = confusion_matrix(labels, logits.argmax(1), labels=range(logits.shape[1]))
+    return counts
 
 
 def predictions(logits: Tensor, labels: Tensor, classes: Sequence[str]) -> pd.DataFrame:
-    """For each image, in order: its class, the predicted class, and the probability given to it."""
+    """A row per image, in order: its class, the predicted class and the probability of that."""
     confidence, predicted = logits.softmax(1).max(1)
     names = np.array(classes)
     return pd.DataFrame(

@@ -1,4 +1,4 @@
-"""What models say of test sets."""
+"""What models predict for test sets."""
 
 import hashlib
 import json
@@ -11,16 +11,14 @@ from torch import Tensor
 from src.config.sections import EvaluateConfig
 from src.data.imageset import ImageSet
 from src.evaluation.metrics import match_classes, measure
+from src.evaluation.subjects import SUBJECTS
 from src.models.checkpoint import Checkpoint
 from src.models.predict import predict
-
-# The data that each model is for: there it is calibrated, and its images are made worse.
-HOME = {"base": "source", "finetuned": "target", "scratch": "target"}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one model says of one test set (images uint8 [N, C, H, W]), and how good that is."""
+    """One model's logits for one test set (images uint8 [N, C, H, W]), and its metrics."""
 
     metrics: dict[str, float]
     images: Tensor
@@ -29,31 +27,29 @@ class Evaluation:
     classes: tuple[str, ...]
 
     @property
-    def right(self) -> np.ndarray:
-        """Which images are read right, bool [N]."""
-        right: np.ndarray = (self.logits.argmax(1) == self.labels).numpy()
-        return right
+    def correct(self) -> np.ndarray:
+        """Which images are predicted correctly, bool [N]."""
+        correct: np.ndarray = (self.logits.argmax(1) == self.labels).numpy()
+        return correct
 
 
-Evaluations = Mapping[str, Mapping[str, Evaluation]]  # by model, then by the role of the test set
+Evaluations = Mapping[str, Mapping[str, Evaluation]]  # by model, then by test set
 
 
 def evaluate_all(
     models: Mapping[str, Checkpoint], test_sets: Mapping[str, ImageSet], config: EvaluateConfig
 ) -> dict[str, dict[str, Evaluation]]:
-    """Every model on every test set; the control only on the target, which alone it has seen."""
+    """Every model on the test sets that it meets."""
     return {
-        name: {
-            role: evaluate(checkpoint, test_set, config)
-            for role, test_set in test_sets.items()
-            if (name, role) != ("scratch", "source")
+        subject.name: {
+            test: evaluate(models[subject.name], test_sets[test], config) for test in subject.tests
         }
-        for name, checkpoint in models.items()
+        for subject in SUBJECTS
     }
 
 
 def evaluate(checkpoint: Checkpoint, test_set: ImageSet, config: EvaluateConfig) -> Evaluation:
-    """Classes are those of the test set and, where they differ, then those of the model."""
+    """The classes are those of the test set, followed by those that only the model knows."""
     logits, labels = predict(checkpoint.model, test_set).cpu(), test_set.labels.cpu()
     logits, classes = match_classes(logits, checkpoint.classes, test_set.classes)
     metrics = measure(logits, labels, config.calibration_bins)
@@ -61,7 +57,7 @@ def evaluate(checkpoint: Checkpoint, test_set: ImageSet, config: EvaluateConfig)
 
 
 def fingerprint(data: ImageSet) -> str:
-    """What is equal for equal images with equal labels, whatever else their file holds."""
+    """SHA-256 of images, labels and class names: equal for equal test sets, whatever the file."""
     digest = hashlib.sha256(data.images.cpu().numpy().tobytes())
     digest.update(data.labels.cpu().numpy().tobytes())
     digest.update(json.dumps([data.image_shape, data.classes]).encode())
@@ -69,6 +65,6 @@ def fingerprint(data: ImageSet) -> str:
 
 
 def accuracy(checkpoint: Checkpoint, data: ImageSet) -> float:
-    """The share of images, 0 to 1, that are given the name of their class."""
+    """The share of images, 0 to 1, whose class is predicted by name."""
     logits, _ = match_classes(predict(checkpoint.model, data), checkpoint.classes, data.classes)
     return float((logits.argmax(1) == data.labels).double().mean())

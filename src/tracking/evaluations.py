@@ -1,4 +1,4 @@
-"""What a finished pipeline left in MLflow, looked up by its run."""
+"""What finished pipelines left in MLflow, by run id."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,9 +23,10 @@ class Evaluated(NamedTuple):
 
 @contextmanager
 def evaluations(*runs: str) -> Iterator[list[Evaluated]]:
-    """The evaluate runs that these ids begin or, of another stage, lead to; a copy of their files.
+    """The evaluate runs named by these ids or based on the runs named, with copies of their files.
 
-    Raises UserError for what is no such id, or has no evaluation.
+    An id may be given by its beginning. Raises UserError if it names no run, several, or one
+    without a finished evaluation.
     """
     with opened(PIPELINE) as (client, [experiment]), TemporaryDirectory() as copies:
         entries = client.search_runs([experiment], max_results=50_000)
@@ -49,14 +50,14 @@ def _evaluation(entries: list["Entry"], run: str) -> "Entry":
         )
     [entry] = named
     stage = entry.data.tags.get("dvc.stage", "")
-    # The newest first: the latest evaluation of a training that was evaluated again.
-    judged = [
+    # Newest first: of a training that was evaluated again, the latest evaluation.
+    evaluated = [
         other
         for other in entries
         if other.data.tags.get("dvc.stage") == "evaluate"
         and other.info.status == "FINISHED"
         and entry.info.run_id in (other.info.run_id, other.data.tags.get(f"upstream.{stage}"))
     ]
-    if not judged:
-        raise UserError(f"{run}: a run of {stage} that no finished evaluate run is based on")
-    return judged[0]
+    if not evaluated:
+        raise UserError(f"{run}: a run of {stage} on which no finished evaluate run is based")
+    return evaluated[0]

@@ -1,4 +1,4 @@
-"""Which stage execution made what: a hash that a running stage and DVC's lock file agree on.
+"""Which stage execution made what: a hash that a running stage and dvc.lock agree on.
 
 The hash covers the command, the contents of the dependencies and the parameters. A stage computes
 its own before DVC has recorded it; the stages above it compute it from dvc.lock. So a result taken
@@ -25,10 +25,10 @@ CODE = ("src", "pipeline", "dvc.yaml")
 
 @dataclass(frozen=True)
 class Execution:
-    """What decides the result of a stage: the parts of its hash."""
+    """What decides the result of a stage: what its hash covers."""
 
     cmd: str
-    deps: Mapping[str, str]  # path: MD5 of its content, as DVC takes it
+    deps: Mapping[str, str]  # path: MD5 of its content, as DVC computes it
     params: Mapping[str, Any]
 
     def hash(self) -> str:
@@ -45,7 +45,7 @@ class Execution:
 
 
 def running(stage: str) -> Execution:
-    """The execution of `stage` that is about to be, from dvc.yaml and the files as they are."""
+    """The execution of `stage` as it would run now, from dvc.yaml and the present files."""
     declared = read(DVC_YAML)["stages"][stage]
     deps = {path: _md5(Path(path)) for path in declared["deps"]}
     tree = read(PARAMS)
@@ -54,7 +54,7 @@ def running(stage: str) -> Execution:
 
 
 def recorded(stage: str) -> Execution | None:
-    """The execution of `stage` that made its present outputs, from dvc.lock."""
+    """The execution of `stage` that made its present outputs, from dvc.lock, if there is one."""
     entry = _locked().get(stage)
     if entry is None:
         return None
@@ -63,7 +63,7 @@ def recorded(stage: str) -> Execution | None:
 
 
 def is_current(stage: str, outputs: Sequence[Path]) -> bool:
-    """Whether `outputs` of `stage` are there, and as it would make them now."""
+    """Whether `outputs` of `stage` exist, and are what it would make now."""
     entry = _locked().get(stage)
     if entry is None:
         return False
@@ -103,7 +103,7 @@ def code_tags() -> dict[str, str]:
 
 
 def _md5(path: Path) -> str:
-    """The content's hash as DVC takes it: of a folder, that of a list of its files' hashes."""
+    """The content's hash as DVC computes it; for a folder, that of a list of its files' hashes."""
     if path.is_dir():
         ignored = _ignored()
         files = sorted(
@@ -119,7 +119,7 @@ def _md5(path: Path) -> str:
 
 
 def _ignored() -> GitIgnoreSpec:
-    """What DVC leaves out of a folder: among others, code that cannot change a result."""
+    """What DVC leaves out of folders, among it code that cannot change a result."""
     lines = DVC_IGNORE.read_text().splitlines() if DVC_IGNORE.exists() else []
     return GitIgnoreSpec.from_lines(lines)
 

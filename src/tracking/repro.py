@@ -1,4 +1,4 @@
-"""Have DVC make what a command needs, if it is missing or stale."""
+"""Run the stages whose outputs a command needs, if these are missing or stale."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ def bring_up_to_date(stage: str, outputs: Sequence[Path]) -> None:
     """Run `stage`, and those before it, unless `outputs` are what it would make."""
     lock = root() / ".dvc/tmp/idxflow.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):  # DVC would refuse to work twice at a time
+    with FileLock(lock):  # DVC refuses to run twice at a time
         if is_current(stage, outputs):
             return
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -27,4 +27,4 @@ def bring_up_to_date(stage: str, outputs: Sequence[Path]) -> None:
             check=False,
         )
     if done.returncode:
-        raise UserError(f"dvc repro {stage}: failed, for the reason above")
+        raise UserError(f"dvc repro {stage}: failed; the reason is above")

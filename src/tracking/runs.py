@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is
 
 
 class Run(Reporter):
-    """An open run, told of parameters, metrics and files; of a fit's epochs, too."""
+    """An open run: takes parameters, metrics, files, and the epochs of a training."""
 
     def __init__(self, client: "MlflowClient", run_id: str) -> None:
         self._client = client
@@ -118,14 +118,14 @@ def track(stage: str, params: Mapping[str, Any]) -> Iterator[Run]:
 
 
 def start_run(client: "MlflowClient", experiment: str, name: str, tags: Mapping[str, str]) -> Run:
-    """A new run, which as a context manager ends as its block does."""
-    # Born with its tags: a process killed right after would leave what no one can close.
+    """A new run; as a context manager it ends when its block does."""
+    # Created with its tags: if the process is killed right after, the run can still be closed.
     created = client.create_run(experiment, run_name=name, tags={**process_tags(), **tags})
     return Run(client, created.info.run_id)
 
 
 def process_tags() -> dict[str, str]:
-    """By which a run is closed should its process be killed."""
+    """Tags by which a run can be closed if its process is killed."""
     return {
         **this_process(),
         "mlflow.source.name": " ".join(["python", *sys.orig_argv[1:]]),
@@ -133,9 +133,9 @@ def process_tags() -> dict[str, str]:
 
 
 def origin_tags(client: "MlflowClient", experiment: str, stage: str) -> dict[str, str]:
-    """What a stage's result comes from: commit, data and the runs that made those data.
+    """What a stage's result comes from: commit, code, data, and the runs that made those data.
 
-    experiment: the id of the one that holds the stages' runs.
+    experiment: the id of the experiment with the stages' runs.
     """
     execution = provenance.running(stage)
     return {

@@ -1,4 +1,4 @@
-"""MLflow's store: where it is, opened by one process at a time, its errors told in one line."""
+"""MLflow's store: where it is, opened by one process at a time, its errors in one line."""
 
 import logging
 import os
@@ -23,27 +23,27 @@ PIPELINE, TUNE, RECIPES, CROSSVAL, TRANSFER = "pipeline", "tune", "recipes", "cr
 
 @contextmanager
 def opened(*experiments: str) -> Iterator[tuple["MlflowClient", list[str]]]:
-    """A client and the ids of the experiments, made if need be; abandoned runs are closed.
+    """A client and the ids of the experiments, created if necessary; abandoned runs are closed.
 
-    MLflow's own errors in the block become UserErrors that name the address at fault.
+    MLflow's own errors in the block become UserErrors that name its address.
     """
-    with _told_in_one_line():
+    with _errors_in_one_line():
         client, ids = _open(experiments)
         _close_abandoned(client)
         yield client, ids
 
 
 def close_abandoned_runs() -> None:
-    """Mark as KILLED the runs whose process is gone; opening the store begins with it, too."""
+    """Mark the runs whose process is gone as KILLED; opening the store does this, too."""
     with opened(PIPELINE):
         pass
 
 
 @contextmanager
-def _told_in_one_line() -> Iterator[None]:
+def _errors_in_one_line() -> Iterator[None]:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    # Half a minute of patience with a server, instead of four of silence.
+    # Give up on a server after half a minute, not after four.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "4")
     from mlflow.exceptions import MlflowException
 
@@ -58,7 +58,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _uri() -> str:
-    """MLFLOW_TRACKING_URI, else a database in the root; relative paths are seen from the root."""
+    """MLFLOW_TRACKING_URI, else a database in the root; relative paths start at the root."""
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{paths.TRACKING}"
     scheme, separator, path = uri.partition(":///")
     return f"{scheme}:///{paths.root() / path}" if scheme == "sqlite" and separator else uri
@@ -83,7 +83,7 @@ def _open(names: Sequence[str]) -> tuple["MlflowClient", list[str]]:
 
 def _id(client: "MlflowClient", uri: str, name: str, experiment: "Experiment | None") -> str:
     if experiment is None:
-        # A server keeps artifacts its own way.
+        # A server decides itself where artifacts are kept.
         served = uri.startswith(("http", "databricks"))
         artifacts = None if served else (paths.root() / paths.ARTIFACTS).as_uri()
         return client.create_experiment(name, artifacts)

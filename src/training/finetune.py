@@ -35,8 +35,8 @@ def finetune(
         replace_head(model, base.config, len(train_set.classes), generator(seed, "head"))
         model.to(train_set.labels.device)
     plan = make_plan(config, len(model.layers))
-    course = fit(model, train_set, val_set, config, plan, seed, reporters)
-    return Trained(replace(base, model=model, classes=train_set.classes), course)
+    history = fit(model, train_set, val_set, config, plan, seed, reporters)
+    return Trained(replace(base, model=model, classes=train_set.classes), history)
 
 
 def make_plan(config: FinetuneConfig, layers: int) -> list[LayerPlan]:
@@ -61,9 +61,9 @@ def make_plan(config: FinetuneConfig, layers: int) -> list[LayerPlan]:
 
 
 def rehearse(data: ImageSet, source: ImageSet, share: float, seed: int) -> ImageSet:
-    """`data` and, against forgetting, `share` times as many images of `source`, of equal classes.
+    """`data` plus, against forgetting, `share` times as many images of `source`, of equal classes.
 
-    As many as there are, at most, drawn from `seed` (experience replay; Robins, 1995).
+    They are drawn from `seed`, all of them if there are fewer (rehearsal; Robins, 1995).
     """
     assert data.classes == source.classes
     drawn = torch.randperm(len(source), generator=generator(seed, "rehearsal"))

@@ -1,4 +1,4 @@
-"""The only training loop. What else trains differs in data, first weights and plan, not in code."""
+"""The only training loop. Trainings differ in data, initial weights and plan, not in code."""
 
 import copy
 import math
@@ -33,13 +33,13 @@ class DivergedError(UserError):
 
 @dataclass(frozen=True)
 class Fit:
-    """The course of a fit, and the epoch whose weights the model now has."""
+    """The history of a training, and the epoch whose weights the model now has."""
 
     epochs: tuple[Epoch, ...]
     kept: Epoch
 
     def history(self) -> "pd.DataFrame":
-        """A row per epoch, without its speed: equal fits give equal tables."""
+        """A row per epoch, without its speed: equal trainings give equal tables."""
         import pandas as pd  # half a second that a sweep's workers need not spend
 
         return pd.DataFrame(self.epochs).drop(columns="images_per_second")
@@ -57,8 +57,8 @@ def fit(
     """Train `model` in place; it and both image sets are on one device.
 
     plan: how each of `model.layers` is trained. The same arguments on the same machine with the
-    same number of threads give the same weights, to the last bit. Raises DivergedError at a loss
-    that is not finite, before it reaches a weight.
+    same number of threads give the same weights, to the last bit. Raises DivergedError for a
+    loss that is not finite, before it reaches a weight.
     """
     device = train_set.labels.device
     learner = _Learner(model, config, plan, seed, device, len(train_set))
@@ -95,7 +95,7 @@ def _run_epoch(
     started = time.perf_counter()
     for images, labels in batches(train_set, learner.config.batch_size, shuffle):
         rate = learner.rate
-        total += learner.learn(images, labels) * len(labels)
+        total += learner.step(images, labels) * len(labels)
         for reporter in reporters:
             reporter.on_batch(len(labels))
     seconds = time.perf_counter() - started
@@ -114,7 +114,7 @@ def _run_epoch(
 
 
 class _Learner:
-    """A model, and what changes it batch by batch."""
+    """A model, and what updates it batch by batch."""
 
     def __init__(
         self,
@@ -140,8 +140,8 @@ class _Learner:
         """The learning rate of the head at the next batch."""
         return float(self._optimizer.param_groups[-1]["lr"])
 
-    def learn(self, images: Tensor, labels: Tensor) -> float:
-        """Take one step; the loss before it."""
+    def step(self, images: Tensor, labels: Tensor) -> float:
+        """Take one optimizer step; returns the loss before it."""
         pixels = augment(as_pixels(images), self.config.augment, self._augmentation)
         with self._autocast:
             logits = self.model(pixels)
@@ -172,7 +172,7 @@ def _thaw(model: Network, plan: Sequence[LayerPlan], epoch: int) -> None:
 
 @contextmanager
 def _dropout_from(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed PyTorch's global generator, the only one that dropout takes, and put it back after."""
+    """Seed PyTorch's global generator, which dropout uses, and restore it afterwards."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(generator(seed, "dropout").initial_seed())
         yield

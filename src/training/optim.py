@@ -16,7 +16,7 @@ ONE_CYCLE_START = 1 / 25
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """How a layer is trained: its share of the learning rate, its first epoch (from 1)."""
+    """How a layer is trained: its factor of the learning rate, its first epoch (from 1)."""
 
     rate: float = 1.0
     from_epoch: int = 1
@@ -56,7 +56,7 @@ def build_schedule(
 
 
 def rate_factor(config: ScheduleConfig, step: int, epochs: int, steps_per_epoch: int) -> float:
-    """The share of the learning rate, 0 to 1, with which batch `step` (from 0) is learned."""
+    """The factor, 0 to 1, of the learning rate at batch `step` (from 0)."""
     progress = step / (epochs * steps_per_epoch)
     match config.name:
         case "constant":

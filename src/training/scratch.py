@@ -1,4 +1,4 @@
-"""Train a network from fresh weights: the base model, and the control of a fine-tune."""
+"""Train a network from fresh weights: the base model, and the baseline of a fine-tuned one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +44,6 @@ def train_from_scratch(
     )
     model = model.to(train_set.labels.device).to(memory_format=torch.channels_last)
     plan = [LayerPlan()] * len(model.layers)
-    course = fit(model, train_set, val_set, config, plan, seed, reporters)
+    history = fit(model, train_set, val_set, config, plan, seed, reporters)
     checkpoint = Checkpoint(model, model_config, train_set.image_shape, train_set.classes)
-    return Trained(checkpoint, course)
+    return Trained(checkpoint, history)

@@ -89,7 +89,7 @@ def test_a_stage_refuses_what_is_wrong_in_another_section(params_file: Path) -> 
         ({"runtime__device": "gpu"}, r"runtime\.device: should be auto, cpu, cuda or cuda:N"),
         ({"runtime__device": "cuda:\uff11"}, r"runtime\.device: should be auto"),
         ({"seed": -1}, r"seed: .*greater"),
-        ({"extra": 1}, r"extra: unknown key; here may stand seed, runtime"),
+        ({"extra": 1}, r"extra: unknown key; expected one of seed, runtime"),
     ],
     ids=str,
 )
@@ -253,5 +253,5 @@ def test_a_key_that_is_no_text_is_told_in_one_line(key: object) -> None:
 def test_an_empty_list_has_nothing_to_vary() -> None:
     widths = {"model.hidden": {"type": "per_layer", "choices": [8, 16]}}
     assert shrunk(tune__space=widths)
-    with pytest.raises(UserError, match=r"tune\.space\.model\.hidden: has no entries here"):
+    with pytest.raises(UserError, match=r"tune\.space\.model\.hidden: the list is empty"):
         shrunk(tune__space=widths, model__hidden=[])

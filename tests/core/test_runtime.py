@@ -25,7 +25,7 @@ def test_auto_takes_a_gpu_where_there_is_one() -> None:
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:
-    with pytest.raises(UserError, match=r"runtime\.device: cuda:99 is not there"):
+    with pytest.raises(UserError, match=r"runtime\.device: cuda:99 not found"):
         set_up("cuda:99", threads=1)
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.config.sections import DataConfig
 from src.core.errors import UserError
 from src.data.folders import inspect
 from src.data.idx import Array, read_idx, write_idx
 from src.data.sources import classes_of, facts_of, is_current_copy, obtain, raw_folder
+from tests.conftest import shrunk
 from tests.own import write_own
 
 
@@ -121,5 +121,6 @@ def test_a_change_in_a_folder_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["letters", "folder", "folder:", "MNIST", ""])
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match=r"should be mnist-5k, .*, usps or folder:PATH, not"):
-        DataConfig(source=name, target="mnist", val_fraction=0.1)
+    message = r"params\.yaml: data\.source: should be mnist-5k, .*, usps or folder:PATH, not"
+    with pytest.raises(UserError, match=message):
+        shrunk(data__source=name)

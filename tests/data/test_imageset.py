@@ -57,16 +57,16 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not found"):
         load_images(tmp_path / "none.safetensors")
     (tmp_path / "text.safetensors").write_text("no tensors here at all")
-    with pytest.raises(UserError, match="damaged, or not of this"):
+    with pytest.raises(UserError, match="damaged, or not written by idxflow"):
         load_images(tmp_path / "text.safetensors")
     save_file({"images": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(UserError, match="damaged, or not of this"):
+    with pytest.raises(UserError, match="damaged, or not written by idxflow"):
         load_images(tmp_path / "other.safetensors")
 
 
 def test_a_model_is_no_image_set(tmp_path: Path) -> None:
     write_tensors(tmp_path / "model.safetensors", {"weight": torch.zeros(1)}, {"config": {}})
-    with pytest.raises(UserError, match="has no 'classes', so it holds no labelled images"):
+    with pytest.raises(UserError, match="not a file of labelled images: no 'classes'"):
         load_images(tmp_path / "model.safetensors")
 
 

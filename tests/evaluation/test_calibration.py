@@ -1,6 +1,3 @@
-from pathlib import Path
-
-import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -8,7 +5,7 @@ from torch.nn import functional as F
 
 from src.core.runtime import generator
 from src.data.splits import Splits
-from src.evaluation.calibration import fit_temperature, reliability, write_calibration
+from src.evaluation.calibration import calibration, fit_temperature, reliability
 from src.evaluation.metrics import calibration_error
 from src.evaluation.predictions import evaluate_all
 from src.models.predict import predict
@@ -50,25 +47,25 @@ def test_few_images_without_a_mistake_ask_for_no_certainty() -> None:
     assert after < before * 1.2
 
 
-def test_the_temperature_is_of_the_validation_images(tmp_path: Path, few: Splits) -> None:
+def test_the_temperature_is_fitted_on_the_validation_images(few: Splits) -> None:
     params = shrunk(train__epochs=4)
     base = train_from_scratch(params.model, params.train, few.train, few.val, 0).checkpoint
     models = dict.fromkeys(("base", "finetuned", "scratch"), base)
     found = evaluate_all(models, {"source": few.test, "target": few.test}, params.evaluate)
     vals = {"source": few.val, "target": few.train}
-    metrics = write_calibration(found, models, vals, 15, tmp_path)
-    table = pd.read_csv(tmp_path / "calibration.csv").set_index("model")
+    finding = calibration(found, models, vals, 15)
+    table = finding.tables["calibration.csv"].set_index("model")
     for model, split in (("base", few.val), ("finetuned", few.train)):
-        said = predict(base.model, split)
-        expected = fit_temperature(said, split.labels)
+        logits = predict(base.model, split)
+        expected = fit_temperature(logits, split.labels)
         assert table.loc[model, "temperature"] == pytest.approx(expected)
         assert table.loc[model, "val_images"] == len(split)
-        assert table.loc[model, "val_mistakes"] == (said.argmax(1) != split.labels).sum()
-    scaled = predict(base.model, few.test) / metrics["base_source_temperature"]
-    assert metrics["base_source_loss_scaled"] == pytest.approx(
+        assert table.loc[model, "val_mistakes"] == (logits.argmax(1) != split.labels).sum()
+    scaled = predict(base.model, few.test) / finding.metrics["base_source_temperature"]
+    assert finding.metrics["base_source_loss_scaled"] == pytest.approx(
         F.cross_entropy(scaled, few.test.labels).item(), rel=1e-4
     )
-    assert (tmp_path / "reliability.png").exists()
+    assert "reliability.png" in finding.figures
 
 
 def test_reliability_by_hand() -> None:

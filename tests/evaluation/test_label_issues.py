@@ -1,13 +1,10 @@
-from pathlib import Path
-
-import pandas as pd
 import torch
 
-from src.evaluation.label_issues import name_classes, suspects, write_suspects
+from src.evaluation.label_issues import find_issues, label_issues, name_classes
 from src.evaluation.predictions import Evaluation
 
 
-def test_planted_errors_are_found_the_surest_first() -> None:
+def test_planted_errors_are_found_the_most_confident_first() -> None:
     truth = torch.arange(4).repeat(25)
     logits = torch.nn.functional.one_hot(truth, 4).float() * 4
     logits += torch.randn(100, 4, generator=torch.Generator().manual_seed(0)) * 0.1
@@ -16,41 +13,41 @@ def test_planted_errors_are_found_the_surest_first() -> None:
     labels = truth.clone()
     labels[[7, 20]] = 0  # really 3 and 0, so that the second is none
     labels[[41]] = 3  # really 1
-    table = suspects(logits, labels)
+    table = find_issues(logits, labels)
     assert table.index.tolist() == [7, 41]
-    assert table["claimed"].tolist() == [3, 1]
+    assert table["suggested"].tolist() == [3, 1]
     assert table["label"].tolist() == [0, 3]
     named = name_classes(table, ("a", "b", "c", "d"))
-    assert named["claimed"].tolist() == ["d", "b"]
+    assert named["suggested"].tolist() == ["d", "b"]
     assert named["index"].tolist() == [7, 41]
 
 
-def test_doubt_alone_is_no_suspicion() -> None:
-    """An image read wrongly, yet less surely than images of that class are."""
+def test_a_mistake_of_low_confidence_is_no_issue() -> None:
+    """The wrong class is predicted with less confidence than its own images usually get."""
     logits = torch.tensor([[5.0, 0.0], [5.0, 0.0], [0.0, 5.0], [0.0, 5.0], [0.4, 0.6]])
     labels = torch.tensor([0, 0, 1, 1, 0])
-    assert suspects(logits, labels).empty
+    assert find_issues(logits, labels).empty
 
 
-def test_a_class_without_images_disputes_nothing() -> None:
+def test_a_class_without_images_is_never_suggested() -> None:
     logits = torch.tensor([[0.0, 0.0, 9.0], [0.0, 9.0, 0.0]])
-    assert suspects(logits, torch.tensor([0, 1])).empty
+    assert find_issues(logits, torch.tensor([0, 1])).empty
 
 
-def test_each_class_has_its_own_measure_of_usual() -> None:
-    """An easy class has to be claimed more surely than a hard one."""
+def test_each_class_has_its_own_average() -> None:
+    """An easy class needs a higher probability than a hard one."""
     easy, hard = torch.tensor([0.98, 0.01, 0.01]).log(), torch.tensor([0.2, 0.6, 0.2]).log()
     logits = torch.stack([easy] * 10 + [hard] * 10 + [torch.tensor([0.2, 0.1, 0.7]).log()])
     claims = torch.stack([torch.tensor([0.8, 0.1, 0.1]).log(), torch.tensor([0.1, 0.7, 0.2]).log()])
     labels = torch.tensor([0] * 10 + [1] * 10 + [2] + [2, 2])
-    table = suspects(torch.cat([logits, claims]), labels)
+    table = find_issues(torch.cat([logits, claims]), labels)
     assert table.index.tolist() == [22]
-    assert table["claimed"].tolist() == [1]
+    assert table["suggested"].tolist() == [1]
 
 
-def test_an_image_that_is_read_as_labelled_is_none() -> None:
+def test_an_image_that_is_predicted_as_labelled_is_no_issue() -> None:
     doubtful = torch.tensor([[0.5, 0.4, 0.1], [0.6, 0.35, 0.05], [0.58, 0.35, 0.07]]).log()
-    assert suspects(doubtful, torch.tensor([0, 0, 1])).index.tolist() == [2]
+    assert find_issues(doubtful, torch.tensor([0, 0, 1])).index.tolist() == [2]
 
 
 def evaluation(labels: list[int]) -> Evaluation:
@@ -61,14 +58,14 @@ def evaluation(labels: list[int]) -> Evaluation:
     return Evaluation({}, images, torch.tensor(labels), logits, ("a", "b"))
 
 
-def test_each_test_set_is_judged_by_the_model_trained_for_it(tmp_path: Path) -> None:
+def test_each_test_set_is_checked_by_the_model_trained_for_it() -> None:
     right = evaluation([0, 0, 0, 0, 1, 1, 1, 1])
     found = {
         "base": {"source": evaluation([1, 0, 0, 0, 1, 1, 1, 1]), "target": right},
         "finetuned": {"source": right, "target": evaluation([0, 0, 0, 0, 1, 1, 1, 0])},
     }
-    write_suspects(found, 4, tmp_path)
-    for role, index, claimed in (("source", 0, "a"), ("target", 7, "b")):
-        table = pd.read_csv(tmp_path / f"suspects_{role}.csv")
-        assert table[["index", "claimed"]].to_numpy().tolist() == [[index, claimed]]
-        assert (tmp_path / f"suspects_{role}.png").exists()
+    finding = label_issues(found, 4)
+    for role, index, suggested in (("source", 0, "a"), ("target", 7, "b")):
+        table = finding.tables[f"label_issues_{role}.csv"]
+        assert table[["index", "suggested"]].to_numpy().tolist() == [[index, suggested]]
+        assert f"label_issues_{role}.png" in finding.figures

@@ -46,7 +46,7 @@ def test_the_order_of_classes_does_not_matter(base: Checkpoint, few: Splits) -> 
     assert accuracy(base, reordered) == expected["accuracy"] > 0.3
 
 
-def test_a_model_of_other_classes_reads_nothing_and_says_so_in_finite_numbers(
+def test_a_model_of_other_classes_has_accuracy_0_and_a_finite_loss(
     base: Checkpoint, few: Splits
 ) -> None:
     letters = replace(few.test, classes=tuple("abcdefghij"))
@@ -56,7 +56,9 @@ def test_a_model_of_other_classes_reads_nothing_and_says_so_in_finite_numbers(
     assert len(evaluation.classes) == 20
 
 
-def test_the_control_is_judged_on_the_target_alone(base: Checkpoint, few: Splits) -> None:
+def test_the_network_from_scratch_is_tested_on_the_target_only(
+    base: Checkpoint, few: Splits
+) -> None:
     models = {"base": base, "finetuned": base, "scratch": base}
     tests = {"source": few.test, "target": few.val}
     found = evaluate_all(models, tests, shrunk().evaluate)

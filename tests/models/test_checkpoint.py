@@ -53,6 +53,23 @@ def test_the_metadata_names_config_classes_and_normalisation(
     }
 
 
+def test_a_model_file_from_before_networks_had_names_opens(
+    tmp_path: Path, checkpoint: Checkpoint
+) -> None:
+    path = tmp_path / "model.safetensors"
+    config = checkpoint.config.model_dump(exclude={"name"})
+    about = {
+        "config": config,
+        "image_shape": checkpoint.image_shape,
+        "classes": checkpoint.classes,
+        "normalisation": {"mean": [33.3], "std": [78.6]},
+    }
+    write_tensors(path, checkpoint.model.state_dict(), about)
+    loaded = load_model(path, CPU)
+    assert loaded.config == checkpoint.config
+    assert loaded.config.name == "cnn"
+
+
 def test_other_processes_write_the_same_bytes(tmp_path: Path, checkpoint: Checkpoint) -> None:
     first, copy = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
     save_model(first, checkpoint)
@@ -70,11 +87,11 @@ def test_other_files_are_refused(tmp_path: Path, checkpoint: Checkpoint) -> None
     with pytest.raises(UserError, match="not found"):
         load_model(path, CPU)
     path.write_bytes(b"\x80\x04pickle")
-    with pytest.raises(UserError, match="damaged, or not of this project"):
+    with pytest.raises(UserError, match="damaged, or not written by idxflow"):
         load_model(path, CPU)
     save_model(path, checkpoint)
     path.write_bytes(path.read_bytes()[:-4])
-    with pytest.raises(UserError, match="damaged, or not of this project"):
+    with pytest.raises(UserError, match="damaged, or not written by idxflow"):
         load_model(path, CPU)
     write_tensors(path, {"images": torch.zeros(1)}, {"classes": ["a"]})
     with pytest.raises(UserError, match="not a model of this version: 'config'"):

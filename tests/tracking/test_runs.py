@@ -286,3 +286,23 @@ def test_code_that_cannot_change_a_result_is_left_out_of_its_folder(project: Pat
         (project / "code" / path).write_text(text)
         hashes.append(provenance.running("first").deps["code"])
     assert hashes[0] == hashes[1] == hashes[2] != hashes[3]
+
+
+def test_a_bug_leaves_its_traceback_on_stderr_and_in_the_run(project: Path) -> None:
+    _, errors = script(project, "{}['logits']").communicate(timeout=60)
+    assert errors.rstrip().endswith("KeyError: 'logits'")
+    assert "Traceback" in errors
+    (run,) = runs(project)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == "KeyError: 'logits'"
+    kept = (project / "mlartifacts" / run.info.run_id / "artifacts/traceback.txt").read_text()
+    assert "KeyError: 'logits'" in kept
+    assert "Traceback" in kept
+
+
+def test_a_refusal_is_the_tag_of_its_run_without_a_traceback(project: Path) -> None:
+    with pytest.raises(UserError), track("first", {}):
+        raise UserError("file: wrong")
+    (run,) = runs(project)
+    assert run.data.tags["error"] == "UserError: file: wrong"
+    assert not list(project.rglob("traceback.txt"))

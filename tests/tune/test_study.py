@@ -5,11 +5,12 @@ import time
 from typing import Any
 
 import optuna
+import psutil
 import pytest
 from optuna.trial import TrialState
 
 from src.core.errors import UserError
-from src.core.processes import _start
+from src.core.processes import _started
 from src.core.progress import Epoch
 from src.tune.study import FAILURES, TRIES, Study
 from tests.tune.conftest import BeginStudy
@@ -55,7 +56,7 @@ def states(study: Study) -> list[str]:
 
 def test_no_more_trials_are_begun_than_wanted_whoever_asks(begin: BeginStudy) -> None:
     first, second = begin(), begin()
-    started = _start(1)  # the second stands for another process that lives
+    started = _started(psutil.Process(1))  # the second stands for another process that lives
     assert started is not None
     second._me = {**second._me, "process.id": "1", "process.started": started}
     assert [first.claim(3), second.claim(3), first.claim(3)] == [0, 1, 2]

@@ -1,0 +1,43 @@
+"""What an analysis returns, and the one way in which it reaches files, MLflow and the terminal."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from src.core.plots import save_figure
+from src.core.tables import write_csv
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Everything that is to be shown of one analysis; tables and figures by file name."""
+
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    text: str = ""
+
+
+class Record(Protocol):
+    """Where metrics and files are kept: a run in MLflow."""
+
+    def metrics(self, values: Mapping[str, float]) -> None: ...
+
+    def file(self, path: Path) -> None: ...
+
+
+def publish(findings: Iterable[Finding], folder: Path, record: Record) -> None:
+    """Print texts, write tables and figures into `folder`, log it and the metrics to `record`."""
+    for finding in findings:
+        if finding.text:
+            print(finding.text)
+        for name, table in finding.tables.items():
+            write_csv(table, folder / name)
+        for name, figure in finding.figures.items():
+            save_figure(figure, folder / name)
+        record.metrics(finding.metrics)
+    record.file(folder)

@@ -1,0 +1,59 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+PROGRAM = """\
+from src.core.cli import Parser, run
+from src.core.errors import UserError
+Parser(prog="program", description="").parse_args()
+def main():
+    try:
+        {}["key"]
+    except KeyError as cause:
+        {failure}
+run(main)
+"""
+
+
+def failing(failure: str, *arguments: str, **env: str) -> str:
+    """What a command prints on stderr that fails like this."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.replace("{failure}", failure), *arguments],
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    return done.stderr
+
+
+def test_a_refusal_is_one_line() -> None:
+    assert failing("raise UserError('file: wrong') from cause") == "error: file: wrong\n"
+
+
+@pytest.mark.parametrize(("arguments", "debug"), [(["--debug"], "0"), ([], "1")])
+def test_debug_shows_the_traceback_of_a_refusal_and_its_cause(
+    arguments: list[str], debug: str
+) -> None:
+    printed = failing("raise UserError('wrong') from cause", *arguments, IDXFLOW_DEBUG=debug)
+    assert "KeyError: 'key'" in printed
+    assert "direct cause" in printed
+    assert printed.endswith("error: wrong\n")
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    printed = failing("raise")
+    assert "Traceback (most recent call last)" in printed
+    assert printed.endswith("KeyError: 'key'\n")
+
+
+def test_a_full_disk_is_one_line_and_a_missing_file_of_ours_a_bug() -> None:
+    full = failing("import errno; raise OSError(errno.ENOSPC, 'No space left', 'out.csv')")
+    assert full == "error: [Errno 28] No space left: 'out.csv'\n"
+    assert "Traceback" in failing("open('/nowhere')")
