@@ -57,8 +57,8 @@ def test_the_stages_leave_what_the_contract_names(project: Clone) -> None:
 def test_the_evaluation_agrees_with_itself(project: Clone) -> None:
     folder = project.root / "reports/evaluation"
     metrics = json.loads((project.root / "reports/metrics.json").read_text())
-    told = pd.read_csv(folder / "predictions_finetuned_target.csv", dtype=str)
-    accuracy = (told["actual"] == told["predicted"]).mean()
+    table = pd.read_csv(folder / "predictions_finetuned_target.csv", dtype=str)
+    accuracy = (table["actual"] == table["predicted"]).mean()
     assert accuracy == metrics["finetuned"]["target"]["accuracy"]
     transfer = pd.read_csv(folder / "transfer.csv", index_col="model")
     assert transfer.loc["fine-tuned", "accuracy"] == accuracy
@@ -288,7 +288,7 @@ def test_two_pipelines_are_compared_image_by_image(project: Clone) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "wrong", "told"),
+    ("command", "wrong", "message"),
     [
         ("src.crossval", ["--folds", "1"], "--folds: should be at least 2"),
         (
@@ -302,11 +302,11 @@ def test_two_pipelines_are_compared_image_by_image(project: Clone) -> None:
         ("src.recipes", ["nothing"], "should name one of article-000, article-001"),
     ],
 )
-def test_wrong_arguments_are_told_in_one_line(
-    project: Clone, command: str, wrong: list[str], told: str
+def test_wrong_arguments_are_refused_in_one_line(
+    project: Clone, command: str, wrong: list[str], message: str
 ) -> None:
     printed = project.call("python", "-m", command, *wrong, fails=True)
-    assert told in printed
+    assert message in printed
     assert len(printed.splitlines()) == 1
 
 

@@ -1,4 +1,4 @@
-"""Data sets of one's own."""
+"""Custom data: a folder with four IDX files."""
 
 from pathlib import Path
 
@@ -10,33 +10,33 @@ from src.data.folders import inspect
 from src.data.idx import Array, read_idx, write_idx
 from src.data.sources import classes_of, facts_of, is_current_copy, obtain, raw_folder
 from tests.conftest import shrunk
-from tests.own import write_own
+from tests.custom import write_custom
 
 
 def test_a_folder_is_taken_over_with_its_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    own = write_own(tmp_path / "own", size=32, channels=3, names=["yes", "no", "perhaps"])
-    dataset = f"folder:{own}"
+    folder = write_custom(tmp_path / "folder", size=32, channels=3, names=["yes", "no", "perhaps"])
+    dataset = f"folder:{folder}"
     facts = facts_of(dataset)
     assert (facts.height, facts.width) == (32, 32)
     assert facts.classes == ("yes", "no", "perhaps")
     obtain(dataset, raw_folder(dataset), tmp_path)
     assert raw_folder(dataset).parent == Path("data/raw")
     for path in raw_folder(dataset).glob("*ubyte.gz"):
-        assert np.array_equal(read_idx(path), read_idx(next(own.glob(f"{path.name[:12]}*"))))
+        assert np.array_equal(read_idx(path), read_idx(next(folder.glob(f"{path.name[:12]}*"))))
     assert classes_of(dataset) == facts.classes
 
 
 def test_files_may_be_unpacked_and_classes_more_than_a_byte_holds(tmp_path: Path) -> None:
-    own = write_own(tmp_path, classes=300, packed=False)
-    assert inspect(own).classes == tuple(str(label) for label in range(300))
+    folder = write_custom(tmp_path, classes=300, packed=False)
+    assert inspect(folder).classes == tuple(str(label) for label in range(300))
 
 
 def test_a_path_is_seen_from_the_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    write_own(tmp_path / "letters")
+    write_custom(tmp_path / "letters")
     assert facts_of("folder:letters").train_images == 12
     assert facts_of("folder:./letters").origins == facts_of("folder:letters").origins
 
@@ -45,32 +45,32 @@ def test_a_folder_that_was_taken_over_need_not_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    dataset = f"folder:{write_own(tmp_path / 'own')}"
+    dataset = f"folder:{write_custom(tmp_path / 'folder')}"
     obtain(dataset, raw_folder(dataset), tmp_path)
-    (tmp_path / "own").rename(tmp_path / "away")
+    (tmp_path / "folder").rename(tmp_path / "away")
     assert facts_of(dataset).train_images == 12
 
 
 def test_what_is_not_a_data_set_is_refused_in_a_line_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing: not found"):
         facts_of(f"folder:{tmp_path / 'nothing'}")
-    own = write_own(tmp_path / "own")
-    write_idx(own / "train-images-again.gz", np.zeros((1, 1), np.uint8))
+    folder = write_custom(tmp_path / "folder")
+    write_idx(folder / "train-images-again.gz", np.zeros((1, 1), np.uint8))
     with pytest.raises(
         UserError, match=r"one file train-images-idx\.\.\., not .*again\.gz, .*idx3"
     ):
-        inspect(own)
-    (own / "train-images-again.gz").unlink()
-    (own / "classes.txt").write_text("yes\nno\n")
+        inspect(folder)
+    (folder / "train-images-again.gz").unlink()
+    (folder / "classes.txt").write_text("yes\nno\n")
     with pytest.raises(UserError, match=r"classes\.txt: should name 3 classes"):
-        inspect(own)
-    (own / "classes.txt").write_text("yes\nno\nno\n")
+        inspect(folder)
+    (folder / "classes.txt").write_text("yes\nno\nno\n")
     with pytest.raises(UserError, match=r"classes\.txt: should name every class once"):
-        inspect(own)
+        inspect(folder)
 
 
 @pytest.mark.parametrize(
-    ("labels", "told"),
+    ("labels", "message"),
     [
         (np.full(12, 2_000_000_000, np.int32), "labels should be 0 to 999, not 2000000000"),
         (np.full(12, -1, np.int16), "labels should be 0 to 999, not -1"),
@@ -79,44 +79,44 @@ def test_what_is_not_a_data_set_is_refused_in_a_line_that_names_it(tmp_path: Pat
         (np.zeros(11, np.uint8), "11 labels, but 12 images"),
     ],
 )
-def test_labels_out_of_range_are_told(tmp_path: Path, labels: Array, told: str) -> None:
-    own = write_own(tmp_path)
-    write_idx(own / "train-labels-idx1-ubyte.gz", labels)
-    with pytest.raises(UserError, match=f"train-labels-idx1-ubyte.gz: {told}"):
-        inspect(own)
+def test_labels_out_of_range_are_refused(tmp_path: Path, labels: Array, message: str) -> None:
+    folder = write_custom(tmp_path)
+    write_idx(folder / "train-labels-idx1-ubyte.gz", labels)
+    with pytest.raises(UserError, match=f"train-labels-idx1-ubyte.gz: {message}"):
+        inspect(folder)
 
 
 @pytest.mark.parametrize(
-    ("name", "images", "told"),
+    ("name", "images", "message"),
     [
         ("train-images-idx3-ubyte.gz", np.zeros((12, 8, 8), np.int16), "should be unsigned bytes"),
         ("train-images-idx3-ubyte.gz", np.zeros((12, 8), np.uint8), "should have 3 dimensions"),
         ("t10k-images-idx3-ubyte.gz", np.zeros((6, 8, 9), np.uint8), "images should be .8, 8."),
     ],
 )
-def test_images_that_do_not_fit_are_told(
-    tmp_path: Path, name: str, images: Array, told: str
+def test_images_that_do_not_fit_are_refused(
+    tmp_path: Path, name: str, images: Array, message: str
 ) -> None:
-    own = write_own(tmp_path)
-    write_idx(own / name, images)
-    with pytest.raises(UserError, match=f"{name}: .*{told}"):
-        inspect(own)
+    folder = write_custom(tmp_path)
+    write_idx(folder / name, images)
+    with pytest.raises(UserError, match=f"{name}: .*{message}"):
+        inspect(folder)
 
 
 def test_names_may_begin_with_the_mark_that_windows_writes(tmp_path: Path) -> None:
-    own = write_own(tmp_path)
-    (own / "classes.txt").write_text("cat\ndog\nowl\n", "utf-8-sig")
-    assert inspect(own).classes == ("cat", "dog", "owl")
+    folder = write_custom(tmp_path)
+    (folder / "classes.txt").write_text("cat\ndog\nowl\n", "utf-8-sig")
+    assert inspect(folder).classes == ("cat", "dog", "owl")
 
 
 def test_a_change_in_a_folder_is_noticed(tmp_path: Path) -> None:
-    own = write_own(tmp_path / "own", names=["a", "b", "c"])
-    obtain(f"folder:{own}", tmp_path / "raw", tmp_path)
-    assert is_current_copy(own, tmp_path / "raw")
-    (own / "classes.txt").write_text("a\nb\nd\n")
-    assert not is_current_copy(own, tmp_path / "raw")
-    write_own(own, names=["a", "b", "c"], each=6)
-    assert not is_current_copy(own, tmp_path / "raw")
+    folder = write_custom(tmp_path / "folder", names=["a", "b", "c"])
+    obtain(f"folder:{folder}", tmp_path / "raw", tmp_path)
+    assert is_current_copy(folder, tmp_path / "raw")
+    (folder / "classes.txt").write_text("a\nb\nd\n")
+    assert not is_current_copy(folder, tmp_path / "raw")
+    write_custom(folder, names=["a", "b", "c"], each=6)
+    assert not is_current_copy(folder, tmp_path / "raw")
 
 
 @pytest.mark.parametrize("name", ["letters", "folder", "folder:", "MNIST", ""])

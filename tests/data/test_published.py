@@ -36,7 +36,7 @@ Fetch = Callable[[str, dict[str, Path]], dict[str, Array]]
 
 @pytest.fixture
 def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fetch:
-    """Publish the files by these names on a mirror of one's own; the IDX files made of them."""
+    """Publish the files by these names on a mirror; the IDX files that are made of them."""
 
     def fetch(dataset: str, files: dict[str, Path]) -> dict[str, Array]:
         row = CATALOGUE[dataset]

@@ -22,12 +22,12 @@ def test_a_comparison_worked_by_hand() -> None:
     # Two-sided binomial: at most 2 of 11, or at least 9, at one half each.
     assert found.p == pytest.approx(2 * (1 + 11 + 55) / 2**11)
     # Agresti and Min: 9.5 and 2.5 of 102; that it leaves 0 out is more than the test finds.
-    reach = 1.959964 * (12 - 7**2 / 102) ** 0.5 / 102
-    assert 7 / 102 - reach > 0
-    assert (found.low, found.high) == pytest.approx((0, 7 / 102 + reach))
+    half_width = 1.959964 * (12 - 7**2 / 102) ** 0.5 / 102
+    assert 7 / 102 - half_width > 0
+    assert (found.low, found.high) == pytest.approx((0, 7 / 102 + half_width))
     more = compare(*readers(both=80, first=2, second=12, neither=6))
-    reach = 1.959964 * (15 - 10**2 / 102) ** 0.5 / 102
-    assert (more.low, more.high) == pytest.approx((10 / 102 - reach, 10 / 102 + reach))
+    half_width = 1.959964 * (15 - 10**2 / 102) ** 0.5 / 102
+    assert (more.low, more.high) == pytest.approx((10 / 102 - half_width, 10 / 102 + half_width))
 
 
 @pytest.mark.parametrize("n", [50, 355, 1000])
@@ -35,9 +35,9 @@ def test_verdict_and_interval_never_contradict_each_other(n: int) -> None:
     for first in range(20):
         for second in range(30):
             found = compare(*readers(n - first - second, first, second, 0))
-            told = "more than chance" in in_words("a", "b", found)
-            assert told == (not found.low <= 0 <= found.high), found
-            assert not (told and found.p >= 0.05)
+            significant = "more than chance" in in_words("a", "b", found)
+            assert significant == (not found.low <= 0 <= found.high), found
+            assert not (significant and found.p >= 0.05)
 
 
 def test_the_interval_holds_the_difference_in_95_of_100_draws() -> None:

@@ -75,7 +75,7 @@ def test_a_rotation_turns_to_either_side(few: Splits) -> None:
     assert set(gaps.argmin(0).tolist()) == {0, 1}
 
 
-def test_noise_has_its_deviation() -> None:
+def test_noise_has_its_standard_deviation() -> None:
     grey = images(torch.full((20, 1, 50, 50), 128, dtype=torch.uint8))
     noise = corrupt(grey, "noise", 1, 0).images.float() - 128
     assert noise.std().item() == pytest.approx(0.08 * 255, rel=0.02)
@@ -83,10 +83,10 @@ def test_noise_has_its_deviation() -> None:
 
 def test_blur_is_gaussian(few: Splits) -> None:
     sigma = 0.018 * 2 * 28
-    reach = math.ceil(3 * sigma)
-    padded = other.pad(few.test.images.float(), [reach] * 4)
-    expected = other.gaussian_blur(padded, [2 * reach + 1] * 2, [sigma] * 2)
-    inner = expected[..., reach:-reach, reach:-reach]
+    radius = math.ceil(3 * sigma)
+    padded = other.pad(few.test.images.float(), [radius] * 4)
+    expected = other.gaussian_blur(padded, [2 * radius + 1] * 2, [sigma] * 2)
+    inner = expected[..., radius:-radius, radius:-radius]
     corrupted = corrupt(few.test, "blur", 2, 0).images.float()
     assert (corrupted - inner).abs().max() <= 1
 

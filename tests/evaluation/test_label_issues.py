@@ -51,7 +51,7 @@ def test_an_image_that_is_predicted_as_labelled_is_no_issue() -> None:
 
 
 def evaluation(labels: list[int]) -> Evaluation:
-    """Of eight images of two classes, all read as the first four say 0 and the others 1."""
+    """Of eight images of two classes, the first four predicted as 0 and the others as 1."""
     read = torch.tensor([0] * 4 + [1] * 4)
     logits = torch.nn.functional.one_hot(read, 2).float() * 6
     images = torch.zeros(8, 1, 4, 4, dtype=torch.uint8)

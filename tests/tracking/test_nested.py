@@ -97,9 +97,9 @@ def test_what_is_no_evaluation_is_refused_in_one_line(project: Path) -> None:
     evaluated(project, "first")
     with track("evaluate", {}) as training:
         training.tags({"dvc.stage": "train"})
-    for run, told in (
+    for run, message in (
         ("nothing", "'nothing': should be the beginning of one run's id in MLflow, not of 0"),
-        (training.run_id, "a run of train that no finished evaluate run is based on"),
+        (training.run_id, "a run of train on which no finished evaluate run is based"),
     ):
-        with pytest.raises(UserError, match=told), evaluations(run):
+        with pytest.raises(UserError, match=message), evaluations(run):
             pass

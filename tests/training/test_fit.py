@@ -145,7 +145,7 @@ def test_a_rate_far_too_high_ends_in_one_line(few: Splits) -> None:
 
 
 class Recorder(Reporter):
-    """Remembers what it is told, and the model at the end of each epoch."""
+    """Remembers what is reported to it, and the model at the end of each epoch."""
 
     def __init__(self, model: Network) -> None:
         self.model = model

@@ -1,4 +1,4 @@
-"""Data sets of one's own through everything: the pipeline, a sweep, the reports."""
+"""Custom data through everything: the pipeline, a sweep, the reports."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 from safetensors.torch import load_file
 
 from tests.clones import STAGES, Clone, clone
-from tests.own import write_own
+from tests.custom import write_custom
 
 LETTERS = [chr(ord("a") + place) for place in range(26)]
 
@@ -19,8 +19,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """The pipeline, run from 26 classes in 32x32 to other classes, another size, and colour."""
     made = clone(tmp_path_factory.mktemp("own"))
     outside = tmp_path_factory.mktemp("elsewhere")
-    write_own(outside / "letters", classes=26, size=32, each=20, names=LETTERS)
-    write_own(made.root / "data/signs", size=16, channels=3, each=20, names=["a", "stop", "go"])
+    write_custom(outside / "letters", classes=26, size=32, each=20, names=LETTERS)
+    write_custom(made.root / "data/signs", size=16, channels=3, each=20, names=["a", "stop", "go"])
     params = made.root / "params.yaml"
     text = params.read_text().replace("mnist-5k", f"folder:{outside / 'letters'}")
     text = text.replace("target: optdigits", "target: folder:data/signs")
@@ -49,9 +49,9 @@ def test_the_reports_name_the_classes(project: Clone) -> None:
     folder = project.root / "reports"
     counts = pd.read_csv(folder / "data/source/class_counts.csv")
     assert counts["class"].tolist() == LETTERS
-    told = pd.read_csv(folder / "evaluation/predictions_finetuned_target.csv")
-    assert set(told["actual"]) == {"a", "stop", "go"}
-    assert (folder / "evaluation/suspects_source.png").exists()
+    predicted = pd.read_csv(folder / "evaluation/predictions_finetuned_target.csv")
+    assert set(predicted["actual"]) == {"a", "stop", "go"}
+    assert (folder / "evaluation/label_issues_source.png").exists()
 
 
 def test_a_second_repro_runs_nothing(project: Clone) -> None:
@@ -68,7 +68,7 @@ def test_a_sweep_of_three_trials_ends_with_a_winner(project: Clone) -> None:
     assert len(client.search_runs([experiment.experiment_id])) == 4
 
 
-def test_a_change_in_the_folder_is_told(project: Clone) -> None:
+def test_a_changed_folder_is_reported(project: Clone) -> None:
     assert project.call("python", "-m", "src.check_params") == ""
     path = project.root / "data/signs/classes.txt"
     path.write_text("a\nhalt\ngo\n")
@@ -78,7 +78,7 @@ def test_a_change_in_the_folder_is_told(project: Clone) -> None:
     path.write_text("a\nstop\ngo\n")
 
 
-def test_a_folder_that_is_not_there_is_told_before_any_stage_works(
+def test_a_folder_that_is_not_there_is_refused_before_any_stage_works(
     project: Clone, tmp_path: Path
 ) -> None:
     fresh = clone(tmp_path)

@@ -1,4 +1,4 @@
-"""Data sets of one's own, made by the tests: each class is a bright square at its own place."""
+"""Custom data made by the tests: each class is a bright square at a place of its own."""
 
 import gzip
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from src.data.idx import Array, Bytes, write_idx
 SQUARE = 4
 
 
-def write_own(
+def write_custom(
     folder: Path,
     *,
     classes: int = 3,
