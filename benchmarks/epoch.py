@@ -23,7 +23,7 @@ from src.config.sections import TrainConfig
 from src.core import paths
 from src.core.runtime import generator
 from src.data.checks import load_params
-from src.data.imageset import ImageSet, load_images
+from src.data.imageset import ImageSet, TrainVal, load_images
 from src.models.build import build_model
 from src.models.network import Network
 from src.training.fit import fit
@@ -91,7 +91,7 @@ def main() -> None:
         seconds["usual"].append(time.perf_counter() - started)
         ours = fresh(params, data).to(memory_format=torch.channels_last)
         started = time.perf_counter()
-        fit(ours, data, tiny, once, [LayerPlan()] * len(ours.layers), params.seed)
+        fit(ours, TrainVal(data, tiny), once, [LayerPlan()] * len(ours.layers), params.seed)
         seconds["idxflow"].append(time.perf_counter() - started)
     for name, times in seconds.items():
         print(f"{name:>8}: median {statistics.median(times[1:]):.2f} s an epoch of {len(data)}")

@@ -2,7 +2,6 @@
 
 import math
 import sys
-from types import TracebackType
 from typing import Self
 
 from tqdm import tqdm
@@ -31,12 +30,7 @@ class Console(Reporter):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.close()
 
     def on_batch(self, images: int) -> None:

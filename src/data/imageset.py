@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
@@ -41,6 +41,13 @@ class ImageSet:
 
     def subset(self, indices: Tensor) -> Self:
         return replace(self, images=self.images[indices], labels=self.labels[indices])
+
+
+class TrainVal(NamedTuple):
+    """What a training learns from, and what it is validated on."""
+
+    train: ImageSet
+    val: ImageSet
 
 
 def save_images(path: Path, data: ImageSet) -> None:

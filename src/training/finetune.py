@@ -10,7 +10,7 @@ import torch
 from src.config.sections import FinetuneConfig
 from src.core.progress import Reporter
 from src.core.runtime import generator
-from src.data.imageset import ImageSet, draw_per_class
+from src.data.imageset import ImageSet, TrainVal, draw_per_class
 from src.models.build import replace_head
 from src.models.checkpoint import Checkpoint
 from src.training.fit import fit
@@ -35,7 +35,7 @@ def finetune(
         replace_head(model, base.config, len(train_set.classes), generator(seed, "head"))
         model.to(train_set.labels.device)
     plan = make_plan(config, len(model.layers))
-    history = fit(model, train_set, val_set, config, plan, seed, reporters)
+    history = fit(model, TrainVal(train_set, val_set), config, plan, seed, reporters)
     return Trained(replace(base, model=model, classes=train_set.classes), history)
 
 

@@ -18,7 +18,7 @@ from src.core.errors import UserError
 from src.core.progress import Epoch, Reporter
 from src.core.runtime import generator
 from src.data.augment import augment
-from src.data.imageset import ImageSet, batches
+from src.data.imageset import TrainVal, batches
 from src.models.network import Network
 from src.models.predict import as_pixels, score
 from src.training.optim import LayerPlan, build_optimizer, build_schedule
@@ -47,28 +47,27 @@ class Fit:
 
 def fit(
     model: Network,
-    train_set: ImageSet,
-    val_set: ImageSet,
+    data: TrainVal,
     config: TrainConfig,
     plan: Sequence[LayerPlan],
     seed: int,
     reporters: Sequence[Reporter] = (),
 ) -> Fit:
-    """Train `model` in place; it and both image sets are on one device.
+    """Train `model` in place; it and the data are on one device.
 
     plan: how each of `model.layers` is trained. The same arguments on the same machine with the
     same number of threads give the same weights, to the last bit. Raises DivergedError for a
     loss that is not finite, before it reaches a weight.
     """
-    device = train_set.labels.device
-    learner = _Learner(model, config, plan, seed, device, len(train_set))
+    device = data.train.labels.device
+    learner = _Learner(model, config, plan, seed, device, len(data.train))
     shuffle = generator(seed, "shuffle")
     epochs: list[Epoch] = []
     best: Epoch | None = None
     with _dropout_from(seed, device):
         for number in range(1, config.epochs + 1):
             _thaw(model, plan, number)
-            epoch = _run_epoch(number, learner, train_set, val_set, shuffle, reporters)
+            epoch = _run_epoch(number, learner, data, shuffle, reporters)
             epochs.append(epoch)
             if best is None or epoch.val_loss < best.val_loss:
                 best = epoch
@@ -85,28 +84,27 @@ def fit(
 def _run_epoch(
     number: int,
     learner: "_Learner",
-    train_set: ImageSet,
-    val_set: ImageSet,
+    data: TrainVal,
     shuffle: torch.Generator,
     reporters: Sequence[Reporter],
 ) -> Epoch:
     learner.model.train()
     total = 0.0
     started = time.perf_counter()
-    for images, labels in batches(train_set, learner.config.batch_size, shuffle):
+    for images, labels in batches(data.train, learner.config.batch_size, shuffle):
         rate = learner.rate
         total += learner.step(images, labels) * len(labels)
         for reporter in reporters:
             reporter.on_batch(len(labels))
     seconds = time.perf_counter() - started
-    val = score(learner.model, val_set)
+    val = score(learner.model, data.val)
     epoch = Epoch(
         epoch=number,
-        train_loss=total / len(train_set),
+        train_loss=total / len(data.train),
         val_loss=_finite(val.loss, "validation", learner.config),
         val_accuracy=val.accuracy,
         learning_rate=rate,
-        images_per_second=len(train_set) / seconds,
+        images_per_second=len(data.train) / seconds,
     )
     for reporter in reporters:
         reporter.on_epoch(epoch)

@@ -9,7 +9,7 @@ from src.config.networks import ModelConfig
 from src.config.sections import TrainConfig
 from src.core.progress import Reporter
 from src.core.runtime import generator
-from src.data.imageset import ImageSet
+from src.data.imageset import ImageSet, TrainVal
 from src.models.build import build_model
 from src.models.checkpoint import Checkpoint
 from src.training.fit import Fit, fit
@@ -44,6 +44,6 @@ def train_from_scratch(
     )
     model = model.to(train_set.labels.device).to(memory_format=torch.channels_last)
     plan = [LayerPlan()] * len(model.layers)
-    history = fit(model, train_set, val_set, config, plan, seed, reporters)
+    history = fit(model, TrainVal(train_set, val_set), config, plan, seed, reporters)
     checkpoint = Checkpoint(model, model_config, train_set.image_shape, train_set.classes)
     return Trained(checkpoint, history)

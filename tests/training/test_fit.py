@@ -10,7 +10,7 @@ from src.config.sections import TrainConfig
 from src.config.values import flatten
 from src.core.progress import Epoch, Reporter
 from src.core.runtime import generator, set_up
-from src.data.imageset import ImageSet
+from src.data.imageset import ImageSet, TrainVal
 from src.data.splits import Splits
 from src.models.build import build_model
 from src.models.network import Network
@@ -44,7 +44,7 @@ def run(
     model: Network, splits: Splits, config: TrainConfig, seed: int = 0, *reporters: Reporter
 ) -> Fit:
     plan = [LayerPlan()] * len(model.layers)
-    return fit(model, splits.train, splits.val, config, plan, seed, reporters)
+    return fit(model, TrainVal(splits.train, splits.val), config, plan, seed, reporters)
 
 
 def test_initial_loss_is_that_of_guessing(few: Splits) -> None:
