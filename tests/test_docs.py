@@ -46,7 +46,7 @@ def spans(page: Path) -> list[str]:
 def words(page: Path) -> Iterator[str]:
     """The words of everything written as code, without punctuation around them."""
     for code in [*blocks(page), *spans(page)]:
-        yield from (word.strip(",;()") for word in code.split())
+        yield from (word.strip(",;:()") for word in code.split())
 
 
 def regions(page: Path) -> dict[str, str]:
@@ -155,8 +155,11 @@ def test_map_lists_every_module_once() -> None:
         if path.name != "__init__.py"
     }
     missing, superfluous = sorted(modules - {*listed}), sorted({*listed} - modules - COMING)
-    assert not missing, f"add to docs/map.md: {', '.join(missing)}"
-    assert not superfluous, f"remove from docs/map.md: {', '.join(superfluous)}"
+    wrong = [
+        *(f"add {path}" for path in missing),
+        *(f"remove {path}" for path in superfluous),
+    ]
+    assert not wrong, f"docs/map.md: {', '.join(wrong)}"
     twice = [path for path, lines in listed.items() if lines > 1]
     assert not twice, f"more than once in docs/map.md: {', '.join(twice)}"
 
