@@ -1,0 +1,178 @@
+"""The pages say what is so: files, modules, parameters, links and figures that they name exist."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from src.config.parsing import read
+from src.config.values import value_at
+from src.data.checks import parse_params
+from tests.conftest import ROOT
+
+README, MAP = ROOT / "README.md", ROOT / "docs/map.md"
+TRANSFER = ROOT / "docs/transfer.md"
+PAGES = [
+    README,
+    *sorted(ROOT.glob("docs/*.md")),
+    ROOT / "benchmarks/README.md",
+    ROOT / "recipes/README.md",
+]
+# Modules of another branch that the pages already describe: to be emptied when it is merged.
+COMING = {"src/evaluation/subjects.py", "src/core/finding.py"}
+# What the pipeline makes is not in the repository.
+OUTPUTS = {"reports", "data", "models", "mlflow.db", "mlartifacts"}
+
+FENCE = re.compile(r"^```\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SPAN = re.compile(r"(`+)(.+?)\1", re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+REGION = re.compile(r"^<!-- (.+?) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
+
+of_each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def blocks(page: Path) -> list[str]:
+    """What is between fences: commands, output, trees."""
+    return FENCE.findall(page.read_text())
+
+
+def spans(page: Path) -> list[str]:
+    """What is in backticks, in the text outside fences."""
+    return [span for _, span in SPAN.findall(FENCE.sub("", page.read_text()))]
+
+
+def words(page: Path) -> Iterator[str]:
+    """The words of everything written as code, without punctuation around them."""
+    for code in [*blocks(page), *spans(page)]:
+        yield from (word.strip(",;:()") for word in code.split())
+
+
+def regions(page: Path) -> dict[str, str]:
+    """By its marker, the text between `<!-- marker -->` and `<!-- end -->`."""
+    return dict(REGION.findall(page.read_text()))
+
+
+def exists(path: str) -> bool:
+    """Whether the repository has it; `*` is a pattern."""
+    return path in COMING or any(ROOT.glob(path))
+
+
+def files_named(page: Path) -> Iterator[str]:
+    """Paths and file names written as code, without what the pipeline makes."""
+    for word in words(page):
+        path = word.split(":")[0]  # `recipes/dvc.yaml:recipe@daily`
+        nested = re.fullmatch(r"[\w.*-]+(/[\w.*-]+)*/?", path) and "/" in path
+        if nested and path.split("/")[0] not in OUTPUTS and "NAME" not in path:
+            yield path
+    for span in spans(page):
+        if re.fullmatch(r"[\w-]+\.(lock|md|py|toml|yaml)|\.[a-z]+", span):
+            yield span
+
+
+def test_code_is_found() -> None:
+    """The tests below would pass on pages whose code they do not see."""
+    named = {name for page in PAGES for name in files_named(page)}
+    assert {"src/models/cnn.py", "recipes/dvc.yaml", ".dvcignore", "dvc.yaml"} <= named
+
+
+@of_each_page
+def test_files_exist(page: Path) -> None:
+    assert [path for path in files_named(page) if not exists(path)] == []
+
+
+@of_each_page
+def test_modules_exist(page: Path) -> None:
+    commands = re.findall(r"python -m ((?:src|pipeline|benchmarks)[\w.]*)", page.read_text())
+    mentions = [s for s in spans(page) if re.fullmatch(r"(src|pipeline|benchmarks)(\.\w+)+", s)]
+    for module in [*commands, *mentions]:
+        path = module.replace(".", "/")
+        assert exists(f"{path}.py") or exists(f"{path}/__main__.py"), module
+
+
+@of_each_page
+def test_parameters_exist(page: Path) -> None:
+    # As validated: a key that may be left out of the file is there, too.
+    tree = parse_params(read(ROOT / "params.yaml")).model_dump()
+    for word in words(page):
+        match = re.fullmatch(r"(\w+(?:\.\w+)+)(?:\[\d+\])?(?:=\S+)?", word)
+        if match and match[1].split(".")[0] in tree and not match[1].endswith(".py"):
+            try:
+                value_at(tree, match[1])
+            except KeyError:
+                pytest.fail(f"{match[1]} is not in params.yaml")
+
+
+@of_each_page
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text()):
+        if "://" in link:
+            continue
+        target, _, anchor = link.partition("#")
+        assert (page.parent / target).exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", (page.parent / target).read_text(), re.MULTILINE)
+            assert anchor in {title.lower().replace(" ", "-") for title in headings}, link
+
+
+def test_readme_is_short_and_links_every_page() -> None:
+    assert len(README.read_text().splitlines()) <= 150
+    linked = {(ROOT / link).resolve() for link in LINK.findall(README.read_text())}
+    assert [page.name for page in PAGES[1:-1] if page.resolve() not in linked] == []
+
+
+def test_a_table_between_markers_is_that_of_the_file() -> None:
+    shown = regions(README)["recipes/table.md"]
+    made = (ROOT / "recipes/table.md").read_text()
+    assert shown.strip() == made.strip(), "copy recipes/table.md between its markers in README.md"
+
+
+def test_the_excerpt_of_the_transfer_table_is_of_that_page() -> None:
+    shown = regions(README)["excerpt of docs/transfer.md"].splitlines()
+    tables = regions(TRANSFER)["python -m src.transfer"]
+    first = re.search(r"(?:^\|.*\n)+", tables, re.MULTILINE)
+    assert first
+    made = first[0].splitlines()
+    assert shown[:2] == made[:2]
+    assert [line for line in shown if line not in made] == [], "copy rows from docs/transfer.md"
+
+
+def test_map_lists_every_module_once() -> None:
+    [tree] = blocks(MAP)
+    listed: Counter[str] = Counter()
+    folder = ""
+    for line in tree.splitlines():
+        if match := re.fullmatch(r"  (\S+) {2,}\S.*", line):
+            listed[folder + match[1]] += 1
+        else:
+            assert re.fullmatch(r"\S+/", line), f"neither a folder nor a file with its line: {line}"
+            folder = line
+    modules = {
+        str(path.relative_to(ROOT))
+        for pattern in ("pipeline/*.py", "src/**/*.py")
+        for path in ROOT.glob(pattern)
+        if path.name != "__init__.py"
+    }
+    missing, superfluous = sorted(modules - {*listed}), sorted({*listed} - modules - COMING)
+    wrong = [
+        *(f"add {path}" for path in missing),
+        *(f"remove {path}" for path in superfluous),
+    ]
+    assert not wrong, f"docs/map.md: {', '.join(wrong)}"
+    twice = [path for path, lines in listed.items() if lines > 1]
+    assert not twice, f"more than once in docs/map.md: {', '.join(twice)}"
+
+
+def test_map_in_readme_lists_every_folder_and_existing_files() -> None:
+    tree = next(block for block in blocks(README) if block.startswith("dvc.yaml "))
+    rows = dict(line.split(maxsplit=1) for line in tree.splitlines())
+    for path, description in rows.items():
+        assert exists(path), path
+        for name in re.findall(r"\b\w+\.py\b", description):
+            assert exists(path + name), f"in the map of README.md: {path}{name}"
+    folders = {f"{path.parent.relative_to(ROOT)}/" for path in ROOT.glob("src/**/[a-z]*.py")}
+    missing = sorted(
+        {*folders, "pipeline/", "recipes/", "benchmarks/", "tests/", "docs/"} - {*rows}
+    )
+    assert not missing, f"add to the map in README.md: {', '.join(missing)}"
