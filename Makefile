@@ -20,7 +20,7 @@ RESOLVE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 INSTALL := $(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --require-hashes \
   --compile-bytecode --requirement
 
-.PHONY: help repro test check format ui lock clean
+.PHONY: help repro test check format docs ui lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -28,7 +28,7 @@ help:  ## list the targets
 repro: $(READY)  ## run the pipeline: only the stages whose code, data or parameters changed
 	@python -m src.check_params
 	dvc repro
-	@# Again: DVC may have brought back what a folder of one's own held before.
+	@# Again: DVC may have brought back what custom data were before.
 	@python -m src.check_params
 	@python -m src.close_runs
 	@echo
@@ -46,6 +46,9 @@ check: $(DEV)  ## formatting, lint, types, tests: what CI runs
 format: $(DEV)  ## rewrite the code in the project's format
 	ruff format .
 	ruff check --fix .
+
+docs: $(READY)  ## put the tables that commands made into README.md and docs/
+	python -m docs.fill
 
 ui: $(READY)  ## compare runs at http://127.0.0.1:5000 (PORT=... to change)
 	@python -m src.close_runs
