@@ -1,4 +1,4 @@
-"""Article 001's own loop in plain PyTorch, and its recipe here, in turn, with the same seeds.
+"""Article 001's loop in plain PyTorch, and its recipe here, in turn, with the same seeds.
 
     python -m benchmarks.article_001
 
@@ -13,14 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src.config.params import Params
 from src.core import paths
 from src.core.runtime import set_up
-from src.crossval.folds import join
 from src.data.checks import load_params
-from src.data.imageset import ImageSet
-from src.data.splits import Splits
-from src.recipes.recipe import obtain_splits, try_out
+from src.data.imageset import ImageSet, join
+from src.recipes.recipe import Recipe, obtain_splits, train_recipe
 
 SEEDS = range(5)
 EPOCHS, BATCH = 10, 64
@@ -65,14 +62,14 @@ def as_printed(train_set: ImageSet, test_set: ImageSet, seed: int) -> tuple[floa
 
 
 def main() -> None:
-    params = load_params(Params, paths.RECIPES / "article-001.yaml")
-    device = set_up(params.runtime.device, params.runtime.threads)
-    splits: Splits = obtain_splits(params.data, params.seed, paths.downloads(), device)
+    recipe = load_params(Recipe, paths.RECIPES / "article-001.yaml")
+    device = set_up(recipe.runtime.device, recipe.runtime.threads)
+    splits = obtain_splits(recipe, paths.downloads(), device)
     everything = join(splits.train, splits.val)  # the article holds no images back
     rows = []
     for seed in SEEDS:
         accuracy, seconds = as_printed(everything, splits.test, seed)
-        here = try_out("article-001", params.model, params.train, splits, seed, [])
+        here = train_recipe("article-001", recipe, splits, seed, [])
         rows.append(
             {
                 "seed": seed,

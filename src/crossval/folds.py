@@ -1,13 +1,13 @@
-"""Cross-validation: every image is read once by a model that has not learned it."""
+"""Cross-validation: every image is predicted once by a model that was not trained on it."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
-from src.config.networks import ModelConfig
+from src.config.params import Params
 from src.config.sections import TrainConfig
 from src.core.errors import UserError
 from src.core.progress import Reporter
@@ -20,87 +20,54 @@ from src.training.scratch import train_from_scratch
 
 @dataclass(frozen=True)
 class Fold:
-    """What a model said of the images that were held out from it."""
+    """The predictions of one model for the images held out from its training."""
 
-    images: Tensor  # their places in the data, int64 [n]
+    images: Tensor  # their indices in the data, int64 [n]
     logits: Tensor  # float32 [n, classes]
 
 
-def join(first: ImageSet, second: ImageSet) -> ImageSet:
-    """The images of both, in this order."""
-    return replace(
-        first,
-        images=torch.cat([first.images, second.images]),
-        labels=torch.cat([first.labels, second.labels]),
-    )
+def draw_folds(data: ImageSet, count: int, seed: int) -> list[Tensor]:
+    """The indices of each fold's images, int64, stratified by class and drawn from `seed`.
 
-
-def draw_folds(labels: Tensor, count: int, seed: int) -> list[Tensor]:
-    """The places of each fold's images, int64, drawn from `seed`: of each class alike, within one.
-
-    Raises UserError if there are fewer images of a class than folds.
+    Raises UserError, naming the rarest class, if it has fewer images than there are folds.
     """
-    draw = generator(seed, "folds")
-    number = torch.empty_like(labels)
-    for label in labels.unique():
-        members = (labels == label).nonzero().flatten()
-        if len(members) < count:
-            raise UserError(
-                f"--folds: should be at most {len(members)}, the images of the rarest class, "
-                f"not {count}"
-            )
-        # Each class begins where another fold's turn is, lest the first folds get all remainders.
-        turn = (torch.arange(len(members)) + int(label)) % count
-        number[members[torch.randperm(len(members), generator=draw)]] = turn
-    return [(number == fold).nonzero().flatten() for fold in range(count)]
-
-
-# Told a fold's number and its training images: whoever shall be told of its epochs meanwhile.
-Watch = Callable[[int, int], AbstractContextManager[Sequence[Reporter]]]
+    labels = data.labels.cpu()
+    images = labels.bincount(minlength=len(data.classes))
+    rarest = min(labels.unique().tolist(), key=lambda label: int(images[label]))
+    if images[rarest] < count:
+        raise UserError(
+            f"--folds: should be at most {images[rarest]}, the images of the rarest class, "
+            f"{data.classes[rarest]}, not {count}"
+        )
+    state = generator(seed, "folds").initial_seed() % 2**32
+    splitter = StratifiedKFold(count, shuffle=True, random_state=state)
+    return [torch.from_numpy(held_out) for _, held_out in splitter.split(labels, labels)]
 
 
 def check_epochs_are_fixed(train: TrainConfig) -> None:
-    """UserError where held-out images would choose the epoch by which they are then judged."""
+    """Raise UserError where held-out images would choose the epoch that they then evaluate."""
     if train.keep_best or train.patience is not None:
         raise UserError(
             "train.keep_best and train.patience: should be false and null to cross-validate: the "
-            "held-out images would choose the epoch by which they are judged"
+            "held-out images would choose the epoch that they then evaluate"
         )
 
 
-def cross_validate(
-    model: ModelConfig,
-    train: TrainConfig,
-    data: ImageSet,
-    folds: Sequence[Tensor],
-    seed: int,
-    watch: Watch,
-) -> list[Fold]:
-    """What is said of each fold, by a model trained without it."""
-    done = []
-    for number, held_out in enumerate(folds, start=1):
-        with watch(number, len(data) - len(held_out)) as reporters:
-            done.append(train_without(model, train, data, held_out, seed, reporters))
-    return done
-
-
 def train_without(
-    model: ModelConfig,
-    train: TrainConfig,
-    data: ImageSet,
-    held_out: Tensor,
-    seed: int,
-    reporters: Sequence[Reporter] = (),
+    params: Params, data: ImageSet, held_out: Tensor, reporters: Sequence[Reporter] = ()
 ) -> Fold:
-    """Train on all but the images at these places, as the train stage does; then read those."""
-    learned = torch.ones(len(data), dtype=torch.bool)
-    learned[held_out] = False
-    train_set, rest = _standardised(data.subset(learned.nonzero().flatten())), data.subset(held_out)
-    trained = train_from_scratch(model, train, train_set, rest, seed, reporters)
-    return Fold(held_out, predict(trained.checkpoint.model, rest).cpu())
+    """Train as the train stage does, on all images but those at `held_out`; then predict these."""
+    kept = torch.ones(len(data), dtype=torch.bool)
+    kept[held_out] = False
+    train_set = _with_own_statistics(data.subset(kept.nonzero().flatten()))
+    test_set = data.subset(held_out)
+    trained = train_from_scratch(
+        params.model, params.train, train_set, test_set, params.seed, reporters
+    )
+    return Fold(held_out, predict(trained.checkpoint.model, test_set).cpu())
 
 
-def _standardised(data: ImageSet) -> ImageSet:
-    """With the statistics of these images alone."""
+def _with_own_statistics(data: ImageSet) -> ImageSet:
+    """With the mean and standard deviation of these images alone."""
     mean, std = zip(*(mean_and_std(counts) for counts in histogram(data.images.cpu())), strict=True)
     return replace(data, mean=mean, std=std)

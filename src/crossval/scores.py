@@ -1,81 +1,81 @@
-"""What a cross-validation came to: a table, the suspected labels, and the whole in words."""
+"""The result of a cross-validation: a table by fold, possible label issues, a sentence."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
+from torch import Tensor
 from torch.nn import functional as F
 
+from src.core.finding import Finding
 from src.core.stats import wilson
-from src.core.tables import write_csv
 from src.crossval.folds import Fold
 from src.data.imageset import ImageSet
-from src.evaluation.label_issues import draw_suspects, name_classes, suspects
+from src.evaluation.label_issues import draw_issues, find_issues, name_classes
 
 
-def write_crossval(
-    folds: Sequence[Fold], data: ImageSet, train_images: int, most: int, folder: Path
-) -> tuple[dict[str, float], str]:
-    """Write folds.csv and the suspected labels; return what matters as metrics and in words.
+def scores(folds: Sequence[Fold], data: ImageSet, train_images: int, most: int) -> Finding:
+    """Accuracy and loss by fold, and labels that models not trained on them dispute.
 
-    data: the training images, of which there are so many, and then the validation images; most:
-    images in the picture.
+    data: `train_images` training images, followed by the validation images; most: images in the
+    picture.
     """
     table = table_of(folds, data)
-    write_csv(table, folder / "folds.csv")
-    suspected = _write_suspects(folds, data, train_images, most, folder)
+    issues, picture = _label_issues(folds, data, train_images, most)
     whole = table.iloc[-1]
     metrics = {key: float(whole[key]) for key in ("accuracy", "loss")}
-    return {**metrics, "suspected_labels": suspected}, in_words(table, suspected)
+    return Finding(
+        {"folds.csv": table, "label_issues.csv": issues},
+        {"label_issues.png": picture},
+        {**metrics, "label_issues": len(issues)},
+        in_words(table, len(issues)),
+    )
 
 
 def table_of(folds: Sequence[Fold], data: ImageSet) -> pd.DataFrame:
-    """A row per fold and one for all images together, with 95 % Wilson intervals."""
-    rows = []
-    images = [fold.images for fold in folds]
-    logits = [fold.logits for fold in folds]
-    for name, places, said in [
-        *((str(number), fold.images, fold.logits) for number, fold in enumerate(folds, start=1)),
-        ("all", torch.cat(images), torch.cat(logits)),
-    ]:
-        labels = data.labels.cpu()[places]
-        correct = int((said.argmax(1) == labels).sum())
-        low, high = wilson(correct, len(labels))
-        rows.append(
-            {
-                "fold": name,
-                "n": len(labels),
-                "accuracy": correct / len(labels),
-                "accuracy_lo": low,
-                "accuracy_hi": high,
-                "loss": F.cross_entropy(said, labels).item(),
-            }
-        )
-    return pd.DataFrame(rows)
+    """A row per fold, and one for all images together, with 95 % Wilson intervals."""
+    together = Fold(
+        torch.cat([fold.images for fold in folds]), torch.cat([fold.logits for fold in folds])
+    )
+    named = {**{str(number): fold for number, fold in enumerate(folds, start=1)}, "all": together}
+    return pd.DataFrame([_row(name, fold, data.labels.cpu()) for name, fold in named.items()])
 
 
-def _write_suspects(
-    folds: Sequence[Fold], data: ImageSet, train_images: int, most: int, folder: Path
-) -> int:
-    """Labels that the models which did not learn them dispute; returns how many."""
-    places = torch.cat([fold.images for fold in folds])
-    logits = torch.cat([fold.logits for fold in folds])[places.argsort()]
-    table = suspects(logits, data.labels.cpu())
-    draw_suspects(data.images.cpu(), table, data.classes, most, folder / "suspects.png")
+def _row(name: str, fold: Fold, all_labels: Tensor) -> dict[str, str | int | float]:
+    labels = all_labels[fold.images]
+    correct = int((fold.logits.argmax(1) == labels).sum())
+    low, high = wilson(correct, len(labels))
+    return {
+        "fold": name,
+        "n": len(labels),
+        "accuracy": correct / len(labels),
+        "accuracy_lo": low,
+        "accuracy_hi": high,
+        "loss": F.cross_entropy(fold.logits, labels).item(),
+    }
+
+
+def _label_issues(
+    folds: Sequence[Fold], data: ImageSet, train_images: int, most: int
+) -> tuple[pd.DataFrame, Figure]:
+    """A row per disputed label, with its split and its index there, and a picture of the worst."""
+    indices = torch.cat([fold.images for fold in folds])
+    logits = torch.cat([fold.logits for fold in folds])[indices.argsort()]
+    table = find_issues(logits, data.labels.cpu())
+    picture = draw_issues(data.images.cpu(), table, data.classes, most)
     named = name_classes(table, data.classes)
-    validates = named["index"] >= train_images
-    named.insert(0, "split", validates.map({True: "val", False: "train"}))
-    named["index"] -= validates * train_images
-    write_csv(named, folder / "suspects.csv")
-    return len(table)
+    in_val = named["index"] >= train_images
+    named.insert(0, "split", in_val.map({True: "val", False: "train"}))
+    named["index"] -= in_val * train_images
+    return named, picture
 
 
-def in_words(table: pd.DataFrame, suspected: int) -> str:
+def in_words(table: pd.DataFrame, issues: int) -> str:
     folds, whole = table.iloc[:-1], table.iloc[-1]
     return (
         f"{len(folds)} folds: accuracy {whole['accuracy']:.2%} ({whole['accuracy_lo']:.2%} to "
-        f"{whole['accuracy_hi']:.2%}) of {whole['n']} images, each read by a model that had not "
-        f"learned it; between folds it deviates by {folds['accuracy'].std():.2%}. Loss "
-        f"{whole['loss']:.4f}. {suspected} labels may be wrong."
+        f"{whole['accuracy_hi']:.2%}) of {whole['n']} images, each predicted by a model that was "
+        f"not trained on it; standard deviation between folds {folds['accuracy'].std():.2%}. Loss "
+        f"{whole['loss']:.4f}. {issues} possible label issues."
     )

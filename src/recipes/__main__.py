@@ -5,8 +5,6 @@ import argparse
 from src.core import paths
 from src.core.cli import Parser, run
 
-SEEDS = 3
-
 
 def _arguments() -> argparse.Namespace:
     parser = Parser(
@@ -33,41 +31,31 @@ def _recipes(arguments: argparse.Namespace) -> None:
         _compare()
 
 
-def _train(recipe: str) -> None:
+def _train(name: str) -> None:
     # Imported only now: --help need not wait for them.
-    from src.config.networks import ModelConfig
-    from src.config.sections import DataConfig, RuntimeConfig, Section, Seed, TrainConfig
     from src.core.console import Console
     from src.core.runtime import describe, set_up
     from src.data.checks import load_params
-    from src.recipes.recipe import obtain_splits, try_out
+    from src.recipes.recipe import Recipe, obtain_splits, train_recipe
     from src.recipes.table import in_words, write_results
-    from src.tracking.nested import track_family
+    from src.tracking.nested import track_parent
     from src.tracking.store import RECIPES
 
-    class Params(Section):
-        seed: Seed
-        runtime: RuntimeConfig
-        data: DataConfig
-        model: ModelConfig
-        train: TrainConfig
-
-    params, results = load_params(Params, paths.RECIPES / f"{recipe}.yaml"), []
-    with track_family(RECIPES, recipe, params.model_dump()) as family:
-        device = set_up(params.runtime.device, params.runtime.threads)
-        family.parent.tags(describe(device))
-        splits = obtain_splits(params.data, params.seed, paths.downloads(), device)
-        for seed in range(params.seed, params.seed + SEEDS):
+    recipe, results = load_params(Recipe, paths.RECIPES / f"{name}.yaml"), []
+    with track_parent(RECIPES, name, recipe.model_dump()) as parent:
+        device = set_up(recipe.runtime.device, recipe.runtime.threads)
+        parent.tags(describe(device))
+        splits = obtain_splits(recipe, paths.downloads(), device)
+        for seed in recipe.seeds:
             with (
-                family.child(f"seed-{seed}") as tracked,
-                Console(f"seed {seed}", params.train.epochs, len(splits.train)) as console,
+                parent.child(f"seed-{seed}") as tracked,
+                Console(f"seed {seed}", recipe.train.epochs, len(splits.train)) as console,
             ):
-                told = [console, tracked]
-                result = try_out(recipe, params.model, params.train, splits, seed, told)
+                result = train_recipe(name, recipe, splits, seed, [console, tracked])
                 tracked.metrics({"test_accuracy": result.accuracy, "seconds": result.seconds})
             results.append(result)
             print(in_words(result))
-    write_results(results, paths.RECIPE_RESULTS / f"{recipe}.csv")
+    write_results(results, paths.RECIPE_RESULTS / f"{name}.csv")
 
 
 def _compare() -> None:

@@ -1,5 +1,6 @@
-"""The published recipes side by side: what each came to with several seeds."""
+"""The published recipes side by side: their results with several seeds."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -29,10 +30,10 @@ def write_results(results: Sequence[Result], path: Path) -> None:
 
 
 def compare(results: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """A row per recipe, of rows per seed: means, intervals, and the published script's figures.
+    """A row per recipe, from rows per seed: means, intervals, and the published script's figures.
 
-    accuracy_lo and accuracy_hi bound the 95 % Wilson interval of the mean accuracy on so many test
-    images; accuracy_std is the deviation over the seeds.
+    accuracy_lo and accuracy_hi bound the 95 % Wilson interval of the mean accuracy on the test
+    images; accuracy_std is the standard deviation over the seeds.
     """
     rows = []
     for recipe, runs in results.assign(accuracy=results["correct"] / results["n"]).groupby(
@@ -59,20 +60,26 @@ def compare(results: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
 
 def as_markdown(table: pd.DataFrame) -> str:
     """The table for people."""
-    lines = [
-        "| recipe | network | parameters | epochs | test accuracy, mean (95 % interval) "
-        "| deviation over seeds | seconds per epoch | published script, time per epoch |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for _, row in table.iterrows():
-        published = f"{row['published_accuracy']:.2%}, {row['published_seconds_per_epoch']:.1f} s"
-        lines.append(
-            f"| {row['recipe']} | {row['network']} | {row['parameters']:,} | {row['epochs']} "
-            f"| {row['accuracy']:.2%} ({row['accuracy_lo']:.2%} to {row['accuracy_hi']:.2%}) "
-            f"| {row['accuracy_std']:.2%} | {row['seconds_per_epoch']:.1f} "
-            f"| {'' if pd.isna(row['published_accuracy']) else published} |"
+    published = [
+        "" if math.isnan(accuracy) else f"{accuracy:.2%}, {seconds:.1f} s"
+        for accuracy, seconds in zip(
+            table["published_accuracy"], table["published_seconds_per_epoch"], strict=True
         )
-    return "\n".join(lines) + "\n"
+    ]
+    means = zip(table["accuracy"], table["accuracy_lo"], table["accuracy_hi"], strict=True)
+    shown = {
+        "recipe": table["recipe"],
+        "network": table["network"],
+        "parameters": table["parameters"].map("{:,}".format),
+        "epochs": table["epochs"],
+        "test accuracy, mean (95 % interval)": [
+            f"{mean:.2%} ({low:.2%} to {high:.2%})" for mean, low, high in means
+        ],
+        "standard deviation over seeds": table["accuracy_std"].map("{:.2%}".format),
+        "seconds per epoch": table["seconds_per_epoch"].map("{:.1f}".format),
+        "published script, time per epoch": published,
+    }
+    return f"{pd.DataFrame(shown).to_markdown(index=False, disable_numparse=True)}\n"
 
 
 def write_comparison(table: pd.DataFrame, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A run in MLflow with runs below it: trainings that belong together."""
+"""A run in MLflow with child runs: trainings that belong together."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -16,33 +16,34 @@ if TYPE_CHECKING:
 PARENT = "mlflow.parentRunId"
 
 
-class Family:
-    """The parent, and what starts its children."""
+class ParentRun(Run):
+    """An open run that starts child runs with its own tags."""
 
     def __init__(
-        self, client: "MlflowClient", experiment: str, parent: Run, tags: Mapping[str, str]
+        self, client: "MlflowClient", experiment: str, run_id: str, tags: Mapping[str, str]
     ) -> None:
-        self._client, self._experiment, self._tags = client, experiment, tags
-        self.parent = parent
+        super().__init__(client, run_id)
+        self._experiment, self._shared_tags = experiment, tags
 
     def child(self, name: str) -> Run:
-        """A run below the parent, to be used as a context manager."""
-        tags = {**self._tags, PARENT: self.parent.run_id}
+        """A new run below this one; as a context manager it ends when its block does."""
+        tags = {**self._shared_tags, PARENT: self.run_id}
         return start_run(self._client, self._experiment, name, tags)
 
 
 @contextmanager
-def track_family(
+def track_parent(
     experiment: str, name: str, params: Mapping[str, Any], stage: str | None = None
-) -> Iterator[Family]:
-    """A run called `name` with `params` flattened; it ends as the block does.
+) -> Iterator[ParentRun]:
+    """A run called `name` with `params` flattened; it ends when the block does.
 
-    stage: the one of dvc.yaml whose data are used, so that the runs name what made these.
+    stage: the one of dvc.yaml whose inputs are used, so that the runs name what made these.
     """
     with opened(PIPELINE, experiment) as (client, [pipeline, own]):
         tags = origin_tags(client, pipeline, stage) if stage else code_tags()
         if "DVC_STAGE" in os.environ:
             tags["dvc.stage"] = os.environ["DVC_STAGE"]
-        with start_run(client, own, name, tags) as parent:
+        run_id = start_run(client, own, name, tags).run_id
+        with ParentRun(client, own, run_id, tags) as parent:
             parent.params(flatten(params))
-            yield Family(client, own, parent, tags)
+            yield parent

@@ -1,4 +1,4 @@
-"""Compare ways to move the base model to the target, by how many labels there are."""
+"""Compare methods to transfer the base model to the target, by labels per class."""
 
 import argparse
 
@@ -9,9 +9,9 @@ def _arguments() -> argparse.Namespace:
     parser = Parser(
         prog="python -m src.transfer",
         description=f"{__doc__} Zero-shot, the strategies of finetune, rehearsal of the source, "
-        "and from scratch; the other values are those of params.yaml. Each seed trains a "
-        "base model of its own. Tables and a picture are then in reports/transfer. Test images "
-        "are read to report: choose by the validation images.",
+        "and from scratch; the other values are those of params.yaml. Each seed trains a base "
+        "model of its own. Tables and a picture are then in reports/transfer. Test images are read "
+        "for the report only: choose by the validation images.",
     )
     parser.add_argument("--seeds", type=count, default=5, metavar="N", help="(default: 5)")
     parser.add_argument(
@@ -29,41 +29,46 @@ def _transfer(arguments: argparse.Namespace) -> None:
     from src.config.params import Params
     from src.core import paths
     from src.core.console import Console
+    from src.core.files import written_whole
+    from src.core.finding import publish
     from src.core.runtime import describe, set_up
     from src.data.checks import load_params
     from src.data.imageset import load_images
     from src.data.splits import Splits
-    from src.tracking.nested import track_family
+    from src.tracking.nested import track_parent
     from src.tracking.repro import bring_up_to_date
     from src.tracking.store import TRANSFER
-    from src.transfer.methods import as_markdown, try_seed, write_transfer_study
+    from src.transfer.methods import Study
+    from src.transfer.summary import as_markdown, summarise, summary
 
     params = load_params(Params)
     logged = {**params.model_dump(), "seeds": arguments.seeds, "labels": arguments.labels}
     folders = (paths.SOURCE_TENSORS, paths.TARGET_TENSORS)
     names = (paths.TRAIN, paths.VAL, paths.TEST)
     bring_up_to_date("preprocess", [folder / name for folder in folders for name in names])
-    with track_family(TRANSFER, "transfer", logged, "preprocess") as family:
+    with track_parent(TRANSFER, "transfer", logged, "preprocess") as parent:
         device = set_up(params.runtime.device, params.runtime.threads)
-        family.parent.tags(describe(device))
+        parent.tags(describe(device))
         source, target = (
             Splits(*(load_images(folder / name).to(device) for name in names)) for folder in folders
         )
+        study = Study(params, source, target, arguments.labels)
         outcomes = []
         for seed in range(params.seed, params.seed + arguments.seeds):
             with (
-                family.child(f"seed-{seed}") as tracked,
+                parent.child(f"seed-{seed}") as tracked,
                 Console(f"base {seed}", params.train.epochs, len(source.train)) as console,
             ):
-                reporters = [console, tracked]
-                for outcome in try_seed(params, source, target, arguments.labels, seed, reporters):
+                for outcome in study.run_seed(seed, [console, tracked]):
                     print(outcome)
                     tracked.metrics(outcome.metrics())
                     outcomes.append(outcome)
-            # After each seed, so that little is lost by an interruption.
-            table = write_transfer_study(outcomes, paths.TRANSFER)
-        print(as_markdown(table))
-        family.parent.file(paths.TRANSFER)
+            # After each seed, so that an interruption loses little.
+            tables = as_markdown(summarise(outcomes))
+            with written_whole(paths.TRANSFER / "table.md") as partial:
+                partial.write_text(tables)
+            publish([summary(outcomes)], paths.TRANSFER, parent)
+        print(tables)
 
 
 def main() -> None:

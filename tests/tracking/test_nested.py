@@ -8,7 +8,7 @@ from mlflow.entities import Run
 
 from src.core.errors import UserError
 from src.tracking.evaluations import evaluations
-from src.tracking.nested import track_family
+from src.tracking.nested import track_parent
 from src.tracking.runs import track
 from src.tracking.store import CROSSVAL, close_abandoned_runs, opened
 from tests.tracking.test_runs import STAGES
@@ -33,10 +33,10 @@ def runs(project: Path, experiment: str) -> dict[str, Run]:
 
 
 def test_children_are_below_their_parent(project: Path) -> None:
-    with track_family(CROSSVAL, "crossval", {"train": {"epochs": 2}}) as family:
-        with family.child("fold-1") as child:
+    with track_parent(CROSSVAL, "crossval", {"train": {"epochs": 2}}) as parent:
+        with parent.child("fold-1") as child:
             child.metrics({"val_loss": 0.5})
-        family.parent.metrics({"accuracy": 0.9})
+        parent.metrics({"accuracy": 0.9})
     found = runs(project, "crossval")
     assert found["fold-1"].data.tags["mlflow.parentRunId"] == found["crossval"].info.run_id
     assert found["fold-1"].data.metrics == {"val_loss": 0.5}
@@ -47,16 +47,16 @@ def test_children_are_below_their_parent(project: Path) -> None:
 def test_a_failure_closes_parent_and_child(project: Path) -> None:
     with (
         pytest.raises(UserError),
-        track_family(CROSSVAL, "crossval", {}) as family,
-        family.child("fold-1"),
+        track_parent(CROSSVAL, "crossval", {}) as parent,
+        parent.child("fold-1"),
     ):
         raise UserError("stopped")
     assert {run.info.status for run in runs(project, "crossval").values()} == {"FAILED"}
 
 
-def test_a_family_whose_process_was_killed_is_closed(project: Path) -> None:
-    with track_family(CROSSVAL, "crossval", {}) as family:
-        run_id = family.parent.run_id
+def test_a_parent_whose_process_was_killed_is_closed(project: Path) -> None:
+    with track_parent(CROSSVAL, "crossval", {}) as parent:
+        run_id = parent.run_id
     with opened(CROSSVAL) as (client, _):
         client.update_run(run_id, status="RUNNING")
         client.set_tag(run_id, "process.started", "0")  # that of another process

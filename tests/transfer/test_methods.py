@@ -1,7 +1,6 @@
 import math
-from pathlib import Path
+import re
 
-import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -12,7 +11,8 @@ from src.models.checkpoint import Checkpoint
 from src.models.predict import score
 from src.training.finetune import finetune, limit_labels, rehearse
 from src.training.scratch import train_from_scratch
-from src.transfer.methods import Outcome, as_markdown, summarise, try_all, write_transfer_study
+from src.transfer.methods import Outcome, Study
+from src.transfer.summary import as_markdown, summarise, summary
 from tests.conftest import shrunk
 
 
@@ -32,9 +32,9 @@ def test_means_intervals_and_gains_worked_by_hand() -> None:
     assert full["target_test"] == pytest.approx(0.81)
     # Paired by seed: 0.2 and 0.18.
     assert full["gain"] == pytest.approx(0.19)
-    reach = stats.t.ppf(0.975, 1) * 0.01
-    assert full["gain_lo"] == pytest.approx(0.19 - reach)
-    assert full["gain_hi"] == pytest.approx(0.19 + reach)
+    half_width = stats.t.ppf(0.975, 1) * 0.01
+    assert full["gain_lo"] == pytest.approx(0.19 - half_width)
+    assert full["gain_hi"] == pytest.approx(0.19 + half_width)
     assert rows["scratch"]["gain"] == 0
     assert math.isnan(rows["zero-shot"]["gain"])
 
@@ -49,26 +49,24 @@ def flipped(few: Splits) -> Splits:
     return Splits(*(flip(split) for split in few))
 
 
-def test_every_way_is_tried_with_every_number_of_labels(
-    tmp_path: Path, few: Splits, flipped: Splits
-) -> None:
+def test_every_method_is_run_with_every_number_of_labels(few: Splits, flipped: Splits) -> None:
     params = shrunk(train__epochs=4)
     outcomes: list[Outcome] = []
     for seed in (0, 1):
         base = train_from_scratch(params.model, params.train, few.train, few.val, seed).checkpoint
-        outcomes += try_all(base, params.finetune, few, flipped, [2, "all"], seed)
+        outcomes += Study(params, few, flipped, [2, "all"]).adapt_all(base, seed)
     ways = ["head", "full", "gradual", "discriminative", "rehearsal", "scratch"]
     tried = [(each.labels, each.method) for each in outcomes[: len(outcomes) // 2]]
     assert tried == [("0", "zero-shot"), *(("2", way) for way in ways), *(("all", w) for w in ways)]
     found = {(each.seed, each.labels, each.method): each for each in outcomes}
     assert found[0, "all", "full"].target_test > found[0, "0", "zero-shot"].target_test
-    table = write_transfer_study(outcomes, tmp_path)
-    assert set(table["seeds"]) == {2}
-    assert pd.read_csv(tmp_path / "outcomes.csv").shape[0] == 26
-    text = (tmp_path / "table.md").read_text()
-    assert "| labels per class | 0 | 2 | all |" in text
-    assert text.count("| rehearsal |") == 4
-    assert (tmp_path / "transfer.png").exists()
+    finding = summary(outcomes)
+    assert set(finding.tables["table.csv"]["seeds"]) == {2}
+    assert finding.tables["outcomes.csv"].shape[0] == 26
+    assert "transfer.png" in finding.figures
+    rows = [re.split(r" *\| *", row) for row in as_markdown(summarise(outcomes)).splitlines()]
+    assert ["", "labels per class", "0", "2", "all", ""] in rows
+    assert sum(row[:2] == ["", "rehearsal"] for row in rows) == 4
 
 
 def test_other_classes_leave_no_zero_shot_and_no_rehearsal(few: Splits) -> None:
@@ -79,7 +77,7 @@ def test_other_classes_leave_no_zero_shot_and_no_rehearsal(few: Splits) -> None:
         return ImageSet(data.images, data.labels // 2, tuple("abcde"), data.mean, data.std)
 
     target = Splits(*(letters(split) for split in few))
-    outcomes = list(try_all(base, params.finetune, few, target, [3], 0))
+    outcomes = list(Study(params, few, target, [3]).adapt_all(base, 0))
     assert [each.method for each in outcomes] == [
         "head",
         "full",
@@ -94,7 +92,7 @@ def test_other_classes_leave_no_zero_shot_and_no_rehearsal(few: Splits) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_each_way_is_what_its_name_says(few: Splits, flipped: Splits, seed: int) -> None:
+def test_each_method_is_what_its_name_says(few: Splits, flipped: Splits, seed: int) -> None:
     params = shrunk(train__epochs=4)
     base = train_from_scratch(params.model, params.train, few.train, few.val, 0).checkpoint
     labelled = limit_labels(flipped.train, 4, seed)
@@ -113,7 +111,7 @@ def test_each_way_is_what_its_name_says(few: Splits, flipped: Splits, seed: int)
     # Of different sizes, so that none can be taken for another.
     target = flipped._replace(test=flipped.test.subset(torch.arange(90)))
     source = few._replace(test=few.test.subset(torch.arange(80)))
-    for outcome in try_all(base, config, source, target, [4], seed):
+    for outcome in Study(params, source, target, [4]).adapt_all(base, seed):
         model = ways.pop(outcome.method).model
         assert outcome.target_val == score(model, target.val).accuracy
         assert outcome.target_test == score(model, target.test).accuracy
