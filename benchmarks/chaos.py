@@ -1,10 +1,11 @@
-"""Does a study come out exact if the processes that work on it are killed with -9?
+"""Does a study end with the exact number of trials if its processes are killed by SIGKILL?
 
     python -m benchmarks.chaos
 
-In a copy of the repository: 50 trials of two epochs of a small network on the embedded digits, two
-workers. Every 5 seconds one of them is killed, 50 times, and twice the command itself; it is then
-called again. Two epochs, because a worker lives for 10 seconds on average.
+Runs in a copy of the repository: 50 trials, two epochs each, of a small network on the embedded
+digits, with two workers. Every 5 seconds a worker is killed, 50 in total; in between, the command
+itself is killed twice and started again. Trials are short because a worker lives for 10 seconds on
+average.
 """
 
 import random
@@ -25,13 +26,13 @@ STUDY = "chaos"
 def sweep_in_chaos(
     project: Clone, trials: int, every: float, commands: int, workers: int
 ) -> tuple[Counter[str], str]:
-    """Sweep with two workers, one of which is killed every so many seconds, until `workers` are.
+    """Sweep with two workers, and kill one every `every` seconds, `workers` times in total.
 
-    Each third time it is the command instead, until that has been killed `commands` times. Returns
-    how many of each were killed, and what was printed.
+    Every third time the command is killed instead, at most `commands` times. Returns the numbers of
+    "workers" and "commands" killed, and all output.
     """
     command = ("python", "-m", "src.tune", "--trials", str(trials), "--workers", "2")
-    dice, killed, printed = random.Random(0), Counter[str](), ""  # noqa: S311
+    rng, killed, printed = random.Random(0), Counter[str](), ""  # noqa: S311
     while True:
         process = project.start(*command, "--study", STUDY)
         while process.poll() is None:
@@ -41,7 +42,7 @@ def sweep_in_chaos(
                 process.kill()
                 process.wait()
             elif killed["workers"] < workers and (found := _workers(process)):
-                dice.choice(found).kill()
+                rng.choice(found).kill()
                 killed["workers"] += 1
         printed += process.communicate()[0]
         assert "Traceback" not in printed, printed

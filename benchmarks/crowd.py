@@ -1,9 +1,9 @@
-"""Does a new study come out exact if 16 processes begin it at once?
+"""Does a new study end with the exact number of trials if 16 processes start it at once?
 
     python -m benchmarks.crowd
 
-Ten times, each time in a copy of the repository, where there is no database yet: 16 commands with a
-worker each, 20 trials of two epochs in all.
+Repeated ten times, each in a new copy of the repository without a database: 16 commands with one
+worker each run 20 trials, of two epochs each, in total.
 """
 
 import tempfile
@@ -15,11 +15,11 @@ import pandas as pd
 
 from tests.clones import clone
 
-PROCESSES, TRIALS, TURNS = 16, 20, 10
+PROCESSES, TRIALS, REPEATS = 16, 20, 10
 
 
 def main() -> None:
-    for turn in range(1, TURNS + 1):
+    for repeat in range(1, REPEATS + 1):
         with tempfile.TemporaryDirectory() as folder:
             project = clone(Path(folder))
             command = ("python", "-m", "src.tune", "--trials", str(TRIALS), "--workers", "1")
@@ -28,7 +28,7 @@ def main() -> None:
             printed = [process.communicate()[0] for process in processes]
             rows = pd.read_csv(project.root / "reports/tune/sweep.csv")
             print(
-                f"{turn}: {time.monotonic() - started:.0f} s, "
+                f"{repeat}: {time.monotonic() - started:.0f} s, "
                 f"ended {dict(Counter(process.returncode for process in processes))}, "
                 f"{sum('Traceback' in text for text in printed)} tracebacks, "
                 f"in Optuna {dict(Counter(rows['state']))}, "

@@ -1,12 +1,11 @@
-"""Is the winner of a sweep better than params.yaml with seeds that had no part in its choice?
+"""Does the winner of a sweep beat params.yaml with seeds that had no influence on its choice?
 
     python -m benchmarks.promoted
 
-After `python -m src.tune` and before `python -m src.promote`. Validation losses only.
+To be run after `python -m src.tune` and before `python -m src.promote`. Compares validation losses.
 """
 
 import pandas as pd
-from filelock import FileLock
 
 from src.config.params import Params
 from src.config.parsing import read
@@ -17,18 +16,15 @@ from src.data.imageset import load_images
 from src.training.scratch import train_from_scratch
 from src.tune.confirm import choose
 from src.tune.space import Space
-from src.tune.storage import load_study, open_storage
-from src.tune.study import Study
+from src.tune.storage import study_opened
 
 SEEDS = range(100, 105)
 
 
 def main() -> None:
-    present = load_params(Params)
-    lock = FileLock(paths.root() / paths.STUDIES_LOCK)
-    storage = open_storage(None, paths.root() / paths.STUDIES, lock)
-    begun = load_study(storage, "sweep")
-    winner, why = choose(Study(begun, storage, Space(read()), present.tune, lock), present)
+    present, space = load_params(Params), Space(read())
+    with study_opened("sweep", None, space, {"params": space.constant()}) as study:
+        winner, why = choose(study, present)
     print(why)
     device = set_up(present.runtime.device, present.runtime.threads)
     train, val = (

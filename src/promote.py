@@ -1,4 +1,4 @@
-"""Write the winner of a study into params.yaml, where only its values change."""
+"""Write the winner of a study into params.yaml; nothing but its values changes there."""
 
 import argparse
 import difflib
@@ -10,23 +10,23 @@ from src.core.cli import Parser, name, run
 def _arguments() -> argparse.Namespace:
     parser = Parser(
         prog="python -m src.promote",
-        description=f"{__doc__} The winner has the lowest mean validation loss over the seeds of "
-        "the confirmation. `dvc repro` then trains it.",
+        description=f"{__doc__} The winner is the trial with the lowest mean validation loss over "
+        "the seeds of the confirmation. `dvc repro` then trains it.",
     )
     parser.add_argument(
-        "--study", type=name, default="sweep", metavar="NAME", help="its name (default: sweep)"
+        "--study",
+        type=name,
+        default="sweep",
+        metavar="NAME",
+        help="name of the study (default: sweep)",
     )
-    parser.add_argument("--storage", metavar="URL", help="where it is kept, as for src.tune")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="show the difference, and change nothing"
-    )
+    parser.add_argument("--storage", metavar="URL", help="database of the study, as for src.tune")
+    parser.add_argument("--dry-run", action="store_true", help="show the diff without writing it")
     return parser.parse_args()
 
 
 def _promote(arguments: argparse.Namespace) -> None:
-    # Imported only now: --help need not wait for them.
-    from filelock import FileLock
-
+    # Imported here, so that --help is fast.
     from src.config.params import Params
     from src.config.parsing import read
     from src.config.values import rewrite
@@ -35,25 +35,22 @@ def _promote(arguments: argparse.Namespace) -> None:
     from src.data.checks import load_params
     from src.tune.confirm import choose
     from src.tune.space import Space
-    from src.tune.storage import check_unchanged, load_study, open_storage
-    from src.tune.study import Study
+    from src.tune.storage import study_opened
 
     params, space = load_params(Params), Space(read())
-    lock = FileLock(paths.root() / paths.STUDIES_LOCK)
-    storage = open_storage(arguments.storage, paths.root() / paths.STUDIES, lock)
-    begun = load_study(storage, arguments.study)
-    check_unchanged(begun, {"params": space.constant()})
-    chosen, why = choose(Study(begun, storage, space, params.tune, lock), params)
-    text = paths.PARAMS.read_bytes().decode()  # with the line ends that it has
+    identity = {"params": space.constant()}
+    with study_opened(arguments.study, arguments.storage, space, identity) as study:
+        chosen, why = choose(study, params)
+    text = paths.PARAMS.read_bytes().decode()  # bytes, so that line endings stay as they are
     promoted = rewrite(text, chosen.values)
-    difference = difflib.unified_diff(
+    diff = difflib.unified_diff(
         text.splitlines(True),
         promoted.splitlines(True),
         "params.yaml",
         f"params.yaml with {chosen.name}",
         n=0,
     )
-    sys.stdout.writelines(difference)
+    sys.stdout.writelines(diff)
     print(why)
     if not arguments.dry_run:
         with written_whole(paths.PARAMS) as partial:

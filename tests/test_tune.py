@@ -1,4 +1,4 @@
-"""Sweeps at the prompt, in a clone: DVC, Optuna, MLflow, worker processes and all."""
+"""Sweeps by their commands, in a clone: with DVC, Optuna, MLflow and worker processes."""
 
 import re
 import shutil
@@ -22,7 +22,7 @@ from tests.test_architecture import reached
 
 TUNE = ("python", "-m", "src.tune")
 PROMOTE = ("python", "-m", "src.promote")
-VALUES = [  # of a trial: what it drew, and what that came to
+VALUES = [  # columns with a trial's values and results
     "state",
     "val_loss",
     "train.optimizer.learning_rate",
@@ -34,9 +34,9 @@ VALUES = [  # of a trial: what it drew, and what that came to
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A clone in which the first command was a sweep of four trials."""
+    """A clone in which the first command is a sweep of four trials."""
     made = clone(tmp_path_factory.mktemp("swept"))
-    # Two threads train otherwise than the one of a worker, in the last bits.
+    # Two threads, as the last bits then differ from those of a worker with one thread.
     params = made.root / "params.yaml"
     params.write_text(params.read_text().replace("threads: 1", "threads: 2"))
     made.commit()
@@ -49,7 +49,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 @pytest.fixture
 def project(swept: Clone) -> Iterator[Clone]:
-    """The clone; what a test changes in its tracked files is taken back."""
+    """The clone; changes to its tracked files are undone after the test."""
     yield swept
     swept.call("git", "checkout", "--quiet", ".")
 
@@ -72,13 +72,13 @@ def assert_nothing_runs(project: Clone, study: str) -> None:
         for run in project.runs("tune")
         if run.data.tags.get("mlflow.parentRunId") == parent.info.run_id
     ]
-    told = {run.info.run_name: run.data.tags["optuna.state"] for run in children}
-    assert told == {f"trial-{row.trial}": row.state for row in rows.itertuples()}
+    states = {run.info.run_name: run.data.tags["optuna.state"] for run in children}
+    assert states == {f"trial-{row.trial}": row.state for row in rows.itertuples()}
     assert len(children) == len(rows)
     assert {parent.info.status, *(run.info.status for run in children)} <= {"FINISHED", "FAILED"}
 
 
-def test_a_sweep_leaves_one_run_for_the_study_and_one_for_each_trial(project: Clone) -> None:
+def test_a_sweep_has_a_run_for_the_study_and_one_for_each_trial(project: Clone) -> None:
     assert_nothing_runs(project, "sweep")
     runs = {run.info.run_name: run for run in project.runs("tune")}
     parent = runs["sweep"]
@@ -97,7 +97,7 @@ def test_a_sweep_leaves_one_run_for_the_study_and_one_for_each_trial(project: Cl
             assert run.data.metrics["kept_val_loss"] == row.val_loss
 
 
-def test_a_promoted_trial_is_what_the_train_stage_then_makes(project: Clone) -> None:
+def test_the_train_stage_reproduces_the_promoted_trial(project: Clone) -> None:
     before = (project.root / "params.yaml").read_text()
     confirmed = pd.read_csv(project.root / "reports/tune/sweep/confirmation.csv")
     means = confirmed.query("seed > 0").groupby("candidate")["val_loss"].mean()
@@ -123,8 +123,8 @@ def test_a_promoted_trial_is_what_the_train_stage_then_makes(project: Clone) -> 
     assert run.data.metrics["kept_val_loss"] == expected.val_loss
 
 
-def test_a_sweep_goes_on_without_a_single_test_image(project: Clone) -> None:
-    """It would fail to open what is not there; preprocess does not run either."""
+def test_a_sweep_runs_without_test_images(project: Clone) -> None:
+    """They are hidden, so that reading them would fail; preprocess does not run either."""
     hidden = [*project.root.glob("data/tensors/*/test.safetensors")]
     assert len(hidden) == 2
     for path in hidden:
@@ -139,7 +139,7 @@ def test_a_sweep_goes_on_without_a_single_test_image(project: Clone) -> None:
             shutil.move(path.with_suffix(".hidden"), path)
 
 
-def test_no_code_that_a_sweep_reaches_names_the_test_images() -> None:
+def test_no_code_reached_by_a_sweep_mentions_the_test_images() -> None:
     for module in {
         *reached(Path("src/tune/__main__.py")),
         *reached(Path("src/execution/worker.py")),
@@ -154,7 +154,10 @@ def test_a_study_is_not_mixed_with_other_parameters_or_data(project: Clone) -> N
     params.write_text(text.replace("epochs: 2", "epochs: 3", 1))
     for command in (TUNE, PROMOTE):
         printed = project.call(*command, fails=True)
-        assert "study sweep: train.epochs has changed from 2 to 3 since it was begun" in printed
+        assert (
+            "study sweep: train.epochs has changed from 2 to 3 since the study was created"
+            in printed
+        )
         assert len(printed.splitlines()) == 1
     params.write_text(text.replace("val_fraction: 0.1", "val_fraction: 0.2"))
     assert "study sweep: data.val_fraction has changed" in project.call(*TUNE, fails=True)
@@ -167,7 +170,7 @@ def test_a_study_is_not_mixed_with_other_parameters_or_data(project: Clone) -> N
     project.call(*TUNE, "--trials", "1")
 
 
-def test_an_interrupted_command_ends_in_one_line_and_goes_on(project: Clone) -> None:
+def test_an_interrupted_command_ends_in_one_line_and_can_continue(project: Clone) -> None:
     command = (*TUNE, "--study", "interrupted", "--trials", "4", "--workers", "2")
     process = project.start(*command)
     wait_for_trial(process)
@@ -185,8 +188,25 @@ def test_an_interrupted_command_ends_in_one_line_and_goes_on(project: Clone) -> 
     assert_nothing_runs(project, "interrupted")
 
 
+def test_a_bug_in_a_worker_keeps_its_traceback(project: Clone) -> None:
+    with (project.root / "src/training/fit.py").open("a") as code:
+        code.write('\n\ndef fit(*_: object) -> None:\n    raise KeyError("logits")\n')
+    command = (*TUNE, "--study", "bug", "--trials", "1", "--workers", "1")
+    printed = project.call(*command, fails=True)
+    assert "error: 10 trials failed, the last because KeyError: 'logits'" in printed
+    assert printed.count("Traceback (most recent call last)") == 10
+    assert 'raise KeyError("logits")' in printed
+    assert set(trials(project, "bug")["reason"]) == {"KeyError: 'logits'"}
+    assert_nothing_runs(project, "bug")
+    failed = [run for run in project.runs("tune") if run.data.tags.get("reason", "")[:3] == "Key"]
+    assert len(failed) == 10
+    for run in failed:
+        artifacts = Path(str(run.info.artifact_uri).removeprefix("file://"))
+        assert "in fit" in (artifacts / "traceback.txt").read_text()
+
+
 def wait_for_trial(process: subprocess.Popen[str]) -> None:
-    """Read what the process prints, until its first trial is complete."""
+    """Read the output of the process until its first trial has ended."""
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("trial   0"):
@@ -194,8 +214,8 @@ def wait_for_trial(process: subprocess.Popen[str]) -> None:
     raise AssertionError("no trial")
 
 
-def test_chaos_leaves_an_exact_study(project: Clone) -> None:
-    """Workers and the command itself are killed with -9, and the same command called again."""
+def test_a_study_is_exact_after_many_kills(project: Clone) -> None:
+    """Workers and the command itself are killed by SIGKILL, and the command is run again."""
     killed, printed = sweep_in_chaos(project, trials=8, every=3.0, commands=1, workers=4)
     assert killed["workers"] >= 2
     assert killed["commands"] == 1
@@ -218,7 +238,7 @@ def _folder(process: psutil.Process) -> str | None:
         return None
 
 
-def test_processes_may_begin_a_study_together_on_nothing(tmp_path: Path) -> None:
+def test_processes_may_start_a_study_together_without_data_or_database(tmp_path: Path) -> None:
     made = clone(tmp_path)
     command = (*TUNE, "--study", "crowd", "--trials", "5", "--workers", "1")
     processes = [made.start(*command) for _ in range(4)]
@@ -241,11 +261,11 @@ def test_processes_may_begin_a_study_together_on_nothing(tmp_path: Path) -> None
         ((*TUNE, "--study", "../x"), "--study: should be letters, digits, dashes and"),
         ((*TUNE, "--trails", "5"), "unrecognized arguments: --trails 5"),
         ((*TUNE, "--storage", "nonsense"), "--storage nonsense: "),
-        ((*TUNE, "--seed", "9"), "--seed: study sweep draws with 0, not 9"),
-        ((*PROMOTE, "--study", "none"), "study none: not found (there are: "),
+        ((*TUNE, "--seed", "9"), "--seed: study sweep has seed 0, not 9"),
+        ((*PROMOTE, "--study", "none"), "study none: not found (existing studies: "),
     ],
 )
-def test_bad_arguments_are_told_in_one_line(
+def test_bad_arguments_are_reported_in_one_line(
     project: Clone, command: tuple[str, ...], message: str
 ) -> None:
     printed = project.call(*command, fails=True)
@@ -255,7 +275,7 @@ def test_bad_arguments_are_told_in_one_line(
 
 
 @pytest.mark.parametrize("command", ["tune", "promote"])
-def test_help_waits_for_no_framework(command: str) -> None:
+def test_help_imports_no_framework(command: str) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", f"src.{command}", "--help"],
         cwd=ROOT,
@@ -268,7 +288,7 @@ def test_help_waits_for_no_framework(command: str) -> None:
         assert f"| {slow}" not in done.stderr.replace("  ", " "), slow
 
 
-def test_two_sweeps_of_one_seed_are_the_same(project: Clone) -> None:
+def test_two_sweeps_with_one_seed_are_identical(project: Clone) -> None:
     for name in ("first", "second"):
         project.call(*TUNE, "--study", name, "--seed", "5", "--trials", "4", "--workers", "1")
     first, second = (trials(project, name)[VALUES] for name in ("first", "second"))

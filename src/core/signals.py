@@ -1,18 +1,19 @@
-"""Ctrl-C, held back until nothing is half done."""
+"""Delays Ctrl-C and SIGTERM until it is safe to stop."""
 
 import signal
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Self
 
 
 class Interruption:
-    """In its block, Ctrl-C and SIGTERM wait for the next `check`; the second time they do not.
+    """Within the block, the first Ctrl-C or SIGTERM takes effect at the next `check`.
 
-    Raised wherever the work just is, they could leave a database in the middle of a change.
+    A second one takes effect at once. Without the delay, the exception could be raised in the
+    middle of a change to a database. The end of the block checks, too.
     """
 
     def __init__(self) -> None:
-        self._came: signal.Signals | None = None
+        self._received: signal.Signals | None = None
 
     def __enter__(self) -> Self:
         self._handlers = {
@@ -20,25 +21,20 @@ class Interruption:
         }
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._restore()
         if error is None:
             self.check()
 
     def check(self) -> None:
-        """Raise what the signal would have raised, if one came."""
-        came, self._came = self._came, None
-        if came is not None:
+        """Let a signal that was received take effect, by the handler from before the block."""
+        received, self._received = self._received, None
+        if received is not None:
             self._restore()
-            signal.raise_signal(came)
+            signal.raise_signal(received)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        self._came = signal.Signals(number)
+        self._received = signal.Signals(number)
         self._restore()
 
     def _restore(self) -> None:

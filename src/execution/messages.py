@@ -1,4 +1,4 @@
-"""What a sweep and its workers say to each other."""
+"""The messages between a sweep and its workers."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from src.core.progress import Epoch
 
 @dataclass(frozen=True)
 class Job:
-    """To a worker: train what the train stage would with these sections and this seed."""
+    """To a worker: train as the train stage would with these sections and this seed."""
 
     model: ModelConfig
     train: TrainConfig
@@ -18,35 +18,41 @@ class Job:
 
 @dataclass(frozen=True)
 class Finished:
-    kept: Epoch
-    correct: bytes  # a bit for each validation image: whether it is read right
+    """The training ran to its end."""
+
+    kept: Epoch  # the epoch whose weights the model has
+    correct: bytes  # packed bits, one per validation image: whether it is predicted correctly
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """As it was told to."""
+    """The worker was told to stop after this epoch."""
 
     epoch: int
 
 
 @dataclass(frozen=True)
 class Failed:
-    reason: str
+    """The training raised an error; the worker takes further jobs."""
+
+    reason: str  # one line
+    traceback: str  # empty for a UserError, such as a diverged loss
 
 
 @dataclass(frozen=True)
 class Refused:
-    """Nothing can be trained here."""
+    """The worker cannot train anything, for example without data or without its device."""
 
-    reason: str
+    reason: str  # one line
+    traceback: str  # empty for a UserError
 
 
 @dataclass(frozen=True)
 class Lost:
-    """Said by nobody: the worker died before the job was done."""
+    """Created by the pool when a worker dies before its job is done."""
 
     reason: str
 
 
-# From a worker. An Epoch is to be answered by whether to go on, a bool.
+# From a worker. It waits for a bool in answer to each Epoch: whether to continue.
 Message = Epoch | Finished | Stopped | Failed | Refused | Lost

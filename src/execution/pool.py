@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from src.config.sections import RuntimeConfig
@@ -18,10 +17,21 @@ from src.core.progress import Epoch
 from src.core.signals import Interruption
 from src.execution.messages import Job, Lost, Message, Refused
 
-CODE = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[2]
 START = (
     "import sys; from src.execution.worker import serve; serve(int(sys.argv[1]), int(sys.argv[2]))"
 )
+
+
+class WorkerError(RuntimeError):
+    """A bug that keeps a worker from training; its cause is the worker's traceback."""
+
+
+class _RemoteError(Exception):
+    """Carries the text of a worker's traceback, and shows it as the cause of another error."""
+
+    def __str__(self) -> str:
+        return f"in a worker process:\n{self.args[0]}"
 
 
 @dataclass
@@ -35,8 +45,9 @@ class _Worker:
 class Pool:
     """At most `size` workers, each with one job at a time. Leaving the block kills them.
 
-    check: called before a worker starts, late ones too; raises if it would not do as the others.
-    Within the block, Ctrl-C and SIGTERM are raised by `messages`.
+    check: called before each worker starts, replacements too; raises if code or data have changed,
+    so that the new worker would train differently from the others. Within the block, Ctrl-C and
+    SIGTERM are raised by `messages` only.
     """
 
     def __init__(self, size: int, runtime: RuntimeConfig, check: Callable[[], None]) -> None:
@@ -48,12 +59,7 @@ class Pool:
         self._interruption.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         for worker in [*self._workers]:
             self._remove(worker)
         self._interruption.__exit__(kind, error, trace)
@@ -67,25 +73,29 @@ class Pool:
         return self.busy < self._size
 
     def submit(self, number: int, job: Job) -> None:
-        """Give the job, under a number of the caller's, to a free worker."""
+        """Give the job to a free worker. `number` is the caller's, and identifies its messages."""
         for worker in [worker for worker in self._workers if worker.job is None]:
             if _send(worker, job):
                 worker.job = number
                 return
-            self._remove(worker)  # it died while it was idle
+            self._remove(worker)  # it died while idle
         worker = self._start()
         worker.job = number
-        # That it died, should it have, is the next message.
+        # If it has died already, `messages` yields Lost.
         _send(worker, self._runtime)
         _send(worker, job)
 
-    def answer(self, number: int, go_on: bool) -> None:
-        """Answer the Epoch of a job."""
+    def answer(self, number: int, proceed: bool) -> None:
+        """Answer the Epoch of a job: whether it should continue."""
         (worker,) = (worker for worker in self._workers if worker.job == number)
-        _send(worker, go_on)  # that it died, should it have, is the next message
+        _send(worker, proceed)  # if it has died already, `messages` yields Lost
 
     def messages(self, timeout: float) -> Iterator[tuple[int, Message]]:
-        """What came in within so many seconds, with the number of the job."""
+        """The messages that arrive within `timeout` seconds, each with the number of its job.
+
+        Raises UserError if a worker refuses to start, WorkerError if a bug keeps it from starting,
+        and what a Ctrl-C or SIGTERM received meanwhile would have raised.
+        """
         busy = {worker.connection: worker for worker in self._workers if worker.job is not None}
         for connection in wait([*busy], timeout):
             assert isinstance(connection, Connection)
@@ -102,11 +112,13 @@ class Pool:
             message: Message = worker.connection.recv()
         except (EOFError, OSError) as error:
             with suppress(subprocess.TimeoutExpired):
-                worker.process.wait(5)  # to learn how it ended, before it is made to
+                worker.process.wait(5)  # for its own exit status, before it is killed
             self._remove(worker)
             if (status := worker.process.returncode) > 0:
                 raise UserError(f"a worker ended with status {status}, see above") from error
-            return Lost(_how_it_ended(worker.process.returncode))
+            return Lost(_how_it_ended(status))
+        if isinstance(message, Refused) and message.traceback:
+            raise WorkerError(message.reason) from _RemoteError(message.traceback)
         if isinstance(message, Refused):
             raise UserError(message.reason)
         return message
@@ -119,12 +131,12 @@ class Pool:
             [sys.executable, "-c", START, str(theirs.fileno()), str(index)],
             pass_fds=[theirs.fileno()],
             env={
-                # Waiting threads yield to working ones: see the Makefile.
+                # Idle threads give up the CPU sooner: see the Makefile.
                 "GOMP_SPINCOUNT": "10000",
                 **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(CODE), os.environ.get("PYTHONPATH", "")]),
+                "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]),
             },
-            # Ctrl-C is for the process at the prompt, which decides what becomes of this one.
+            # Ctrl-C must reach only the command, which then stops its workers itself.
             start_new_session=True,
         )
         theirs.close()
@@ -141,12 +153,12 @@ class Pool:
 
 def _how_it_ended(status: int) -> str:
     if status == -signal.SIGKILL:
-        return "its worker was killed, by someone or for want of memory"
+        return "its worker was killed, by someone or for lack of memory"
     return f"its worker ended by signal {-status}"
 
 
 def _send(worker: _Worker, message: object) -> bool:
-    """Whether the worker was still there to be sent it."""
+    """Send a message; False if the worker has died."""
     try:
         worker.connection.send(message)
     except (BrokenPipeError, ConnectionResetError):

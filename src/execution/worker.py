@@ -1,7 +1,7 @@
-"""A process that trains what it is told, and asks after every epoch whether to go on.
+"""A process that trains one job after another, and asks after every epoch whether to continue.
 
-It knows neither Optuna nor MLflow: they are the business of the process that started it, which
-also survives it.
+It imports neither Optuna nor MLflow: the process that started it reports the results to them, so
+a worker can be killed at any time without leaving either half written.
 """
 
 from multiprocessing.connection import Connection
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from src.core import paths
-from src.core.errors import UserError
+from src.core.errors import UserError, one_line, trace
 from src.core.progress import Epoch, Reporter
 from src.core.runtime import set_up
 from src.data.imageset import ImageSet, load_images
@@ -18,43 +18,45 @@ from src.execution.messages import Failed, Finished, Job, Refused, Stopped
 from src.models.predict import predict
 from src.training.scratch import Trained, train_from_scratch
 
-GONE = (EOFError, BrokenPipeError, ConnectionResetError)  # the other end of the connection is
+DISCONNECTED = (EOFError, BrokenPipeError, ConnectionResetError)
 
 
 def serve(descriptor: int, index: int) -> None:
     """Receive a RuntimeConfig and then jobs from the connection, until its other end is closed.
 
-    index: this worker's place among those of the machine, which share its GPUs.
+    descriptor: of the connection, an inherited file; index: this worker's number on the machine,
+    from 0, by which the workers share its GPUs.
     """
     connection = Connection(descriptor)
     try:
         runtime = connection.recv()
         try:
             device = set_up(_share(runtime.device, index), runtime.threads)
-            # Only what trains and validates: for a sweep there are no test images.
+            # Test images are never loaded in a sweep.
             train_set = load_images(paths.SOURCE_TENSORS / paths.TRAIN).to(device)
             val_set = load_images(paths.SOURCE_TENSORS / paths.VAL).to(device)
-        except Exception as error:  # without data or a device no job would fare better
-            connection.send(Refused(_in_one_line(error)))
+        except Exception as error:  # without data or a device, every job would fail
+            connection.send(Refused(one_line(error), _bug_trace(error)))
             return
         while True:
             connection.send(_run(connection.recv(), train_set, val_set, connection))
-    except GONE:
+    except DISCONNECTED:
         return
 
 
 class _StopError(Exception):
-    """Carries the epoch after which to stop."""
+    """Raised out of the training to stop it; carries the number of the last epoch."""
 
 
-class _Line(Reporter):
-    """Tells the epochs, and obeys the answer; notices within a batch if nobody listens."""
+class _EpochSender(Reporter):
+    """Sends each epoch and waits for the answer; notices at each batch if the pool is gone."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def on_batch(self, images: int) -> None:
-        if self._connection.poll():  # nothing is sent now: the other end is closed
+        # The pool sends nothing during an epoch: readable means that its end is closed.
+        if self._connection.poll():
             self._connection.recv()
 
     def on_epoch(self, epoch: Epoch) -> None:
@@ -68,27 +70,24 @@ def _run(
 ) -> Finished | Stopped | Failed:
     try:
         trained = train_from_scratch(
-            job.model, job.train, train_set, val_set, job.seed, [_Line(connection)]
+            job.model, job.train, train_set, val_set, job.seed, [_EpochSender(connection)]
         )
         return Finished(trained.fit.kept, _correct(trained, val_set))
     except _StopError as stop:
         return Stopped(*stop.args)
-    except GONE:
+    except DISCONNECTED:
         raise
-    except Exception as error:  # a trial may fail in any way: the sweep goes on
-        return Failed(_in_one_line(error))
+    except Exception as error:  # one failed trial must not end the sweep
+        return Failed(one_line(error), _bug_trace(error))
 
 
-def _in_one_line(error: Exception) -> str:
-    if isinstance(error, UserError):
-        return str(error)
-    first = str(error).strip().partition("\n")[0]
-    return f"{type(error).__name__}: {first}"
+def _bug_trace(error: Exception) -> str:
+    return "" if isinstance(error, UserError) else trace(error)
 
 
 def _correct(trained: Trained, val_set: ImageSet) -> bytes:
-    right = predict(trained.checkpoint.model, val_set).argmax(1) == val_set.labels
-    return np.packbits(right.cpu().numpy()).tobytes()
+    correct = predict(trained.checkpoint.model, val_set).argmax(1) == val_set.labels
+    return np.packbits(correct.cpu().numpy()).tobytes()
 
 
 def _share(device: str, index: int) -> str:

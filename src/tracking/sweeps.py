@@ -1,7 +1,8 @@
-"""A sweep in MLflow: a run named after the study, and below it one for each trial."""
+"""A sweep in MLflow: a run named after the study, with a child run for each trial."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,23 @@ if TYPE_CHECKING:
     from mlflow.entities import Run as Entry
 
 STUDY, TRIAL, STATE = "optuna.study_id", "optuna.trial", "optuna.state"
-# Of a trial: number, state, validation loss, reason, the values drawn.
-Outcome = tuple[int, str, float | None, str, Mapping[str, Any]]
-ENDED = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
+STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}  # by a trial's state
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a trial ended."""
+
+    trial: int
+    state: str  # complete, pruned or failed
+    value: float | None = None  # of a complete trial: its validation loss in nats
+    reason: str = ""  # of a pruned or failed trial
+    traceback: str = ""  # of a trial that failed by a bug
+    drawn: Mapping[str, Any] = field(default_factory=dict)  # its values, by dotted name
 
 
 class TrackedSweep:
-    """Told by the sweep what happens to its trials; `mirror` mends what a killed one left."""
+    """Logs the trials of a sweep. `mirror` repairs the runs that a killed process left."""
 
     def __init__(
         self, client: "MlflowClient", experiment: str, parent: Run, tags: Mapping[str, str]
@@ -35,7 +46,7 @@ class TrackedSweep:
         self._open: dict[int, Run] = {}
 
     def on_start(self, trial: int, drawn: Mapping[str, Any], params: Mapping[str, Any]) -> None:
-        """`trial` begins with the values `drawn`, and with them these parameters."""
+        """Open the trial's run. drawn: its values by dotted name; params: the nested sections."""
         run = self._start(trial)
         run.params({**flatten(params), **drawn})
         self._open[trial] = run
@@ -43,28 +54,29 @@ class TrackedSweep:
     def on_epoch(self, trial: int, epoch: Epoch) -> None:
         self._open[trial].on_epoch(epoch)
 
-    def on_end(self, trial: int, state: str, value: float | None, reason: str) -> None:
-        """`trial` is complete, pruned or failed; value: its validation loss, where complete."""
-        if trial in self._open:
-            self._end(self._open.pop(trial), state, value, reason)
+    def on_end(self, ended: Ended) -> None:
+        """Close the trial's run, if this process opened it."""
+        if ended.trial in self._open:
+            self._end(self._open.pop(ended.trial), ended)
 
-    def mirror(self, outcomes: Iterable[Outcome]) -> None:
+    def mirror(self, trials: Iterable[Ended]) -> None:
         """Make the runs of ended trials agree with the study.
 
-        A process killed between the study and MLflow leaves a run without its end, or none.
+        A process killed between its writes to the study and to MLflow leaves an open run, or none.
         """
         runs = {int(entry.data.tags[TRIAL]): entry for entry in self._children()}
-        for trial, state, value, reason, drawn in outcomes:
-            entry = runs.get(trial)
+        for ended in trials:
+            entry = runs.get(ended.trial)
+            expected = (ended.state, STATUS[ended.state])
             if entry is None:
-                run = self._start(trial)
-                run.params(drawn)
-                self._end(run, state, value, reason)
-            elif (entry.data.tags.get(STATE), entry.info.status) != (state, ENDED[state]):
-                self._end(Run(self._client, entry.info.run_id), state, value, reason)
+                run = self._start(ended.trial)
+                run.params(ended.drawn)
+                self._end(run, ended)
+            elif (entry.data.tags.get(STATE), entry.info.status) != expected:
+                self._end(Run(self._client, entry.info.run_id), ended)
 
     def conclude(self, metrics: Mapping[str, float], files: Iterable[Path]) -> None:
-        """What the study came to, so far."""
+        """Log the study's results so far, metrics and copies of files, to its own run."""
         self._parent.metrics(metrics)
         for path in files:
             self._parent.file(path)
@@ -73,11 +85,11 @@ class TrackedSweep:
         tags = {**self._tags, TRIAL: str(trial)}
         return start_run(self._client, self._experiment, f"trial-{trial}", tags)
 
-    def _end(self, run: Run, state: str, value: float | None, reason: str) -> None:
-        if value is not None:
-            run.metrics({"kept_val_loss": value})
-        run.tags({STATE: state, **({"reason": reason} if reason else {})})
-        run.end(ENDED[state])
+    def _end(self, run: Run, ended: Ended) -> None:
+        if ended.value is not None:
+            run.metrics({"kept_val_loss": ended.value})
+        run.tags({STATE: ended.state, **({"reason": ended.reason} if ended.reason else {})})
+        run.end(STATUS[ended.state], traceback=ended.traceback)
 
     def _children(self) -> Iterator["Entry"]:
         token = None
@@ -97,9 +109,9 @@ class TrackedSweep:
 def track_sweep(
     study: str, study_id: str, params: Mapping[str, Any], tags: Mapping[str, str]
 ) -> Iterator[TrackedSweep]:
-    """The runs of a study: the same parent whenever and wherever the study is worked on.
+    """The runs of a study. All calls, on all machines, share one parent run.
 
-    params: what the study remembers; tags: what may differ from call to call.
+    params: constant over the study; tags: may differ from call to call.
     """
     with opened(PIPELINE, TUNE) as (client, [pipeline, experiment]):
         origin = {**origin_tags(client, pipeline, "train"), STUDY: study_id, **tags}
@@ -112,16 +124,16 @@ def track_sweep(
 def _parent(
     client: "MlflowClient", experiment: str, study: str, study_id: str, params: Mapping[str, Any]
 ) -> Run:
-    name = {"optuna.study": study, "optuna.role": "study", STUDY: study_id}
-    known = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in name.items())
+    tags = {"optuna.study": study, "optuna.role": "study", STUDY: study_id}
+    matching = " and ".join(f"tags.`{tag}` = '{value}'" for tag, value in tags.items())
     with FileLock(paths.root() / f"{paths.TRACKING}.lock"):
-        if not client.search_runs([experiment], known, max_results=1):
-            start_run(client, experiment, study, name).params(params)
-        # Machines that share a study may have begun in the same moment: all take the first.
-        first, *others = client.search_runs([experiment], known, order_by=["start_time ASC"])
+        if not client.search_runs([experiment], matching, max_results=1):
+            start_run(client, experiment, study, tags).params(params)
+        # Machines that share a study may have started at the same time: all use the first run.
+        first, *others = client.search_runs([experiment], matching, order_by=["start_time ASC"])
     for surplus in others:
         client.delete_run(surplus.info.run_id)
     client.update_run(first.info.run_id, status="RUNNING")
-    if "error" in first.data.tags:  # of a call that was interrupted
+    if "error" in first.data.tags:  # set by an interrupted call
         client.delete_tag(first.info.run_id, "error")
     return Run(client, first.info.run_id)

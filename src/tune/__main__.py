@@ -1,4 +1,4 @@
-"""Sweep the space in params.yaml for parameters with a lower validation loss."""
+"""Search the space in params.yaml for parameters with a lower validation loss."""
 
 import argparse
 import os
@@ -10,54 +10,56 @@ from src.core.cli import Parser, count, name, run, seconds, seed
 def _arguments() -> argparse.Namespace:
     parser = Parser(
         prog="python -m src.tune",
-        description=f"{__doc__} Interrupt it when you like: the same command goes on. At the end "
-        "the best trials are trained again with several seeds, and python -m src.promote takes the "
-        "winner over.",
+        description=f"{__doc__} It can be interrupted at any time: the same command continues. At "
+        "the end, the best trials are trained again with several seeds, and python -m src.promote "
+        "writes the winner into params.yaml.",
     )
     parser.add_argument(
         "--trials",
         type=count,
         default=50,
         metavar="N",
-        help="finished trials that the study shall have in all, over every call (default: 50)",
+        help="finished trials of the study in total, over all calls (default: 50)",
     )
     parser.add_argument(
         "--workers",
         type=count,
         default=min(8, len(os.sched_getaffinity(0))),
         metavar="N",
-        help="processes that train, one thread each (default: one per CPU, at most 8)",
+        help="training processes, with one thread each (default: one per CPU, at most 8)",
     )
     parser.add_argument(
-        "--study", type=name, default="sweep", metavar="NAME", help="its name (default: sweep)"
+        "--study",
+        type=name,
+        default="sweep",
+        metavar="NAME",
+        help="name of the study (default: sweep)",
     )
     parser.add_argument(
         "--storage",
         metavar="URL",
-        help="a database that machines share, such as postgresql://user@host/name, "
-        "instead of optuna.log in the repository",
+        help="database of the study, which machines can share, such as "
+        "postgresql://user@host/name (default: optuna.log in the repository)",
     )
     parser.add_argument(
         "--timeout",
         type=seconds,
         default=float("inf"),
         metavar="SECONDS",
-        help="begin no trial later than this; those that run are finished, and the winner of a "
-        "finished study is confirmed",
+        help="start no trial after this time; running trials still finish, and if the study is "
+        "finished, its winner is confirmed (default: no limit)",
     )
     parser.add_argument(
         "--seed",
         type=seed,
         metavar="N",
-        help="draws the values of a new study (default: the seed of params.yaml)",
+        help="random seed of a new study's sampler (default: seed in params.yaml)",
     )
     return parser.parse_args()
 
 
 def _tune(arguments: argparse.Namespace) -> None:
-    # Imported only now: --help need not wait for them.
-    from filelock import FileLock
-
+    # Imported here, so that --help is fast.
     from src.config.params import Params
     from src.config.parsing import read
     from src.core import paths
@@ -65,10 +67,9 @@ def _tune(arguments: argparse.Namespace) -> None:
     from src.tracking.provenance import running
     from src.tracking.repro import bring_up_to_date
     from src.tracking.sweeps import track_sweep
-    from src.tune.session import run_session
+    from src.tune.session import Session
     from src.tune.space import Space
-    from src.tune.storage import begin_study, check_unchanged, errors_in_one_line, open_storage
-    from src.tune.study import Study
+    from src.tune.storage import check_unchanged, study_opened
 
     params, space = load_params(Params), Space(read())
     splits = [paths.SOURCE_TENSORS / split for split in (paths.TRAIN, paths.VAL)]
@@ -78,23 +79,21 @@ def _tune(arguments: argparse.Namespace) -> None:
         train = running("train")
         return {"params": space.constant(), "files": {**train.data(), **train.code()}}
 
-    with errors_in_one_line(arguments.storage):
-        lock = FileLock(paths.root() / paths.STUDIES_LOCK)
-        storage = open_storage(arguments.storage, paths.root() / paths.STUDIES, lock)
-        begun = begin_study(storage, arguments.study, arguments.seed, identity(), lock)
-        study = Study(begun, storage, space, params.tune, lock)
+    with study_opened(
+        arguments.study, arguments.storage, space, identity(), create=True, seed=arguments.seed
+    ) as study:
         tags = {"sampler": params.tune.sampler, "pruner": params.tune.pruner}
-        with track_sweep(study.name, study.id, space.constant(), tags) as record:
-            run_session(
+        with track_sweep(study.name, study.id, space.constant(), tags) as tracker:
+            Session(
                 study,
                 params,
-                record,
-                paths.SWEEPS / f"{study.name}.csv",
-                lambda: check_unchanged(begun, identity()),
+                tracker,
+                csv=paths.SWEEPS / f"{study.name}.csv",
+                check=lambda: check_unchanged(study.optuna, identity()),
                 wanted=arguments.trials,
                 workers=arguments.workers,
                 timeout=arguments.timeout,
-            )
+            ).run()
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Make sure of a winner: the best trials and the present parameters, trained with several seeds."""
+"""Confirms the winner: trains the best trials and the present parameters with several seeds."""
 
 import hashlib
 import json
@@ -18,71 +18,75 @@ from src.core.errors import UserError
 from src.core.progress import Epoch
 from src.execution.messages import Failed, Finished, Job, Lost, Message
 from src.execution.pool import Pool
-from src.tune.study import TRIES, Study
+from src.tune.study import MAX_TRIES, Study
 
 
 @dataclass(frozen=True)
 class Candidate:
+    """Parameters that may win: those of a trial, or the present ones."""
+
     name: str
     params: Params
     trial: int | None = None
-    values: Mapping[str, Any] = field(default_factory=dict)  # what the trial drew
-    swept: float | None = None  # its validation loss in the sweep: of one seed, on one thread
+    values: Mapping[str, Any] = field(default_factory=dict)  # the trial's, by dotted name
+    sweep_loss: float | None = None  # the trial's validation loss in the sweep, in nats
 
     def jobs(self) -> dict[str, Job]:
-        """What is to be trained, by the name under which the result is kept with the study.
+        """The trainings of a confirmation, by the key under which the study stores their results.
 
-        First with the seed by which the trial was found, as the train stage will train it; then
-        with seeds that had no part in finding it.
+        The first has the seed of the sweep, as the train stage will have it. The others have fresh
+        seeds, which had no influence on the choice of the trial.
         """
         params = self.params
         jobs = {}
         for offset in range(1 + params.tune.confirm.seeds):
             job = Job(params.model, params.train, (params.seed + offset) % 2**32)
-            decides = [job.model.model_dump(), job.train.model_dump(), params.runtime.model_dump()]
-            digest = hashlib.sha256(json.dumps([*decides, job.seed]).encode()).hexdigest()
+            sections = [section.model_dump() for section in (job.model, job.train, params.runtime)]
+            digest = hashlib.sha256(json.dumps([*sections, job.seed]).encode()).hexdigest()
             jobs[f"confirmed.{digest[:32]}"] = job
         return jobs
 
 
 @dataclass(frozen=True)
 class Confirmed:
-    """A candidate trained with one seed after the other: its own, then the fresh ones."""
+    """A candidate's results with every seed: first the seed of the sweep, then the fresh ones.
+
+    Comparisons use fresh seeds only: with the seed of the sweep, a trial may have won by luck.
+    """
 
     candidate: Candidate
-    all_losses: list[float]  # of validation
-    all_accuracies: list[float]
-    right: np.ndarray  # bool [seeds, images]: whether a training reads a validation image right
-
-    # An own seed was chosen for its luck, so it is left out of what is compared.
+    all_losses: list[float]  # of validation, in nats
+    all_accuracies: list[float]  # 0 to 1
+    correct: np.ndarray  # bool [seeds, images]: validation images that are predicted correctly
 
     @property
     def losses(self) -> list[float]:
-        """With the fresh seeds."""
+        """The validation losses with fresh seeds."""
         return self.all_losses[1:]
 
     @property
     def mean(self) -> float:
+        """The mean of `losses`."""
         return float(np.mean(self.losses))
 
     @property
-    def deviation(self) -> float:
-        """The standard deviation of the losses, as of a sample."""
+    def std(self) -> float:
+        """The sample standard deviation of `losses`."""
         return float(np.std(self.losses, ddof=1))
 
     @property
     def accuracy(self) -> float:
-        """The mean with the fresh seeds."""
+        """The mean accuracy with fresh seeds, 0 to 1."""
         return float(np.mean(self.all_accuracies[1:]))
 
     @property
-    def times_right(self) -> np.ndarray:
-        """For each validation image, how many of the trainings with fresh seeds read it right."""
-        times: np.ndarray = np.sum(self.right[1:], axis=0, dtype=int)
+    def times_correct(self) -> np.ndarray:
+        """For each validation image, by how many fresh seeds it is predicted correctly: int [N]."""
+        times: np.ndarray = np.sum(self.correct[1:], axis=0, dtype=int)
         return times
 
     def table(self) -> pd.DataFrame:
-        """A row for each seed, the own one first."""
+        """A row for each seed: candidate, seed, val_loss, val_accuracy."""
         return pd.DataFrame(
             {
                 "candidate": self.candidate.name,
@@ -95,21 +99,21 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What is known of the candidates that gave a model with every seed."""
+    """The results of the candidates that were trained with every seed without failing."""
 
     trials: list[Confirmed]
-    present: Confirmed | None  # the parameters as they are
-    missing: int  # candidates that are not trained with every seed yet
+    present: Confirmed | None  # the present parameters
+    missing: int  # candidates with trainings still to do
 
     @property
     def winner(self) -> Confirmed | None:
-        """The trial with the lowest mean loss, once all candidates are trained."""
+        """The trial with the lowest mean loss; None before all candidates are trained."""
         trials = [] if self.missing else self.trials
         return min(trials, key=lambda one: one.mean, default=None)
 
 
 def candidates(study: Study, present: Params) -> list[Candidate]:
-    """The best complete trials, the best first, and then the parameters as they are."""
+    """The `confirm.top` best complete trials, best first, and then the present parameters."""
     complete = [trial for trial in study.trials() if trial.state == TrialState.COMPLETE]
     best: list[Candidate] = []
     for trial in sorted(complete, key=lambda trial: trial.values[0]):
@@ -124,42 +128,44 @@ def candidates(study: Study, present: Params) -> list[Candidate]:
 
 
 def choose(study: Study, present: Params) -> tuple[Candidate, str]:
-    """The trial to take over, and on what grounds; UserError if no trial is complete."""
+    """The trial to promote, and why it is chosen; UserError if no trial is complete."""
     found = candidates(study, present)
     _check_any(study, found)
-    confirmation = recall(study, found)
-    winner, beaten = confirmation.winner, confirmation.present
+    confirmation = load_confirmation(study, found)
+    winner, baseline = confirmation.winner, confirmation.present
     if winner is None:
         return found[0], (
-            f"{found[0].name}: val loss {found[0].swept:.4f} with one seed. It is not confirmed: "
-            f"python -m src.tune --study {study.name} does that once all trials are finished"
+            f"{found[0].name}: val loss {found[0].sweep_loss:.4f} with one seed. It is not "
+            f"confirmed: python -m src.tune --study {study.name} does that once all trials are "
+            "finished"
         )
     why = (
         f"{winner.candidate.name}: val loss {winner.mean:.4f}, the lowest mean over "
-        f"{len(winner.losses)} seeds (standard deviation {winner.deviation:.4f})"
+        f"{len(winner.losses)} seeds (standard deviation {winner.std:.4f})"
     )
-    if beaten and beaten.candidate.params != winner.candidate.params:
-        better = winner.mean < beaten.mean
-        why += f"; params.yaml as it was: {beaten.mean:.4f}" + (
+    if baseline and baseline.candidate.params != winner.candidate.params:
+        better = winner.mean < baseline.mean
+        why += f"; present params.yaml: {baseline.mean:.4f}" + (
             "" if better else ", so this is NO improvement"
         )
     return winner.candidate, why
 
 
 def confirm(study: Study, pool: Pool, chosen: Sequence[Candidate]) -> None:
-    """Train what has not been yet, and keep each result with the study at once.
+    """Run the trainings that are missing, and save each result with the study at once.
 
-    Raises UserError if there is no trial among the candidates.
+    A failed training is a result, too. Raises UserError if no candidate is a trial, or if MAX_TRIES
+    workers die in one training.
     """
     _check_any(study, chosen)
     missing = {
         key: (candidate.name, job)
         for candidate in chosen
         for key, job in candidate.jobs().items()
-        if study.recall(key) is None
+        if study.load_result(key) is None
     }
     keys = [*missing]
-    todo, lost = [*range(len(keys))], Counter[int]()
+    todo, deaths = [*range(len(keys))], Counter[int]()
     with tqdm(desc="confirm", total=len(keys), disable=not sys.stderr.isatty()) as bar:
         while todo or pool.busy:
             while todo and pool.free:
@@ -170,20 +176,23 @@ def confirm(study: Study, pool: Pool, chosen: Sequence[Candidate]) -> None:
                     case Epoch():
                         pool.answer(number, True)
                     case Lost(reason):
-                        lost[number] += 1
-                        if lost[number] == TRIES:
-                            raise UserError(f"confirming a trial: {reason}, {TRIES} times")
+                        deaths[number] += 1
+                        if deaths[number] == MAX_TRIES:
+                            raise UserError(f"confirming a trial: {reason}, {MAX_TRIES} times")
                         todo.append(number)
                     case _:
                         name, job = missing[keys[number]]
                         result = _result(message)
-                        study.keep(keys[number], result)
-                        told = result.get("failed") or f"val loss {result['val_loss']:.4f}"
-                        tqdm.write(f"confirm {name}, seed {job.seed}: {told}")
+                        study.save_result(keys[number], result)
+                        shown = result.get("failed") or f"val loss {result['val_loss']:.4f}"
+                        tqdm.write(f"confirm {name}, seed {job.seed}: {shown}")
+                        if isinstance(message, Failed) and message.traceback:
+                            tqdm.write(message.traceback, file=sys.stderr)
                         bar.update()
 
 
 def _result(message: Message) -> dict[str, Any]:
+    """What the study stores of a training, as JSON."""
     match message:
         case Finished(kept, correct):
             return {
@@ -191,21 +200,21 @@ def _result(message: Message) -> dict[str, Any]:
                 "val_accuracy": kept.val_accuracy,
                 "correct": correct.hex(),
             }
-        case Failed(reason):
+        case Failed(reason, _):
             return {"failed": reason}
     raise AssertionError(message)
 
 
 def _check_any(study: Study, chosen: Sequence[Candidate]) -> None:
     if all(candidate.trial is None for candidate in chosen):
-        raise UserError(f"study {study.name}: has no complete trial, so there is no winner")
+        raise UserError(f"study {study.name}: has no complete trial yet, so there is no winner")
 
 
-def recall(study: Study, chosen: Sequence[Candidate]) -> Confirmation:
-    """What is known of the candidates, the last of which are the parameters as they are."""
-    results = [[study.recall(key) for key in candidate.jobs()] for candidate in chosen]
+def load_confirmation(study: Study, chosen: Sequence[Candidate]) -> Confirmation:
+    """The saved results of the candidates. The last candidate must be the present parameters."""
+    results = [[study.load_result(key) for key in candidate.jobs()] for candidate in chosen]
     *trials, present = map(_confirmed, chosen, results)
-    missing = sum(None in of_one for of_one in results)
+    missing = sum(None in seeds for seeds in results)
     return Confirmation([trial for trial in trials if trial], present, missing)
 
 

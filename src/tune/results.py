@@ -1,4 +1,4 @@
-"""What a study came to: its table, its pictures, and the numbers by which studies are compared."""
+"""The results of a study: a table of trials, plots, and the metrics that compare studies."""
 
 import warnings
 from collections.abc import Callable
@@ -10,20 +10,21 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
-from optuna.visualization import matplotlib as pictures
+from optuna.visualization import matplotlib as plots
 
 from src.core.plots import save_figure
 from src.core.tables import write_csv
+from src.tracking.sweeps import STATUS, Ended
 from src.tune.confirm import Confirmation
 from src.tune.study import Study
 
 EVALUATOR = FanovaImportanceEvaluator(seed=0)
-FEWEST = 4  # complete trials that tell anything of the parameters
-PICTURES: dict[str, Callable[..., Any]] = {
-    "history": pictures.plot_optimization_history,
-    "importances": partial(pictures.plot_param_importances, evaluator=EVALUATOR),
-    "parallel_coordinates": pictures.plot_parallel_coordinate,
-    "slice": pictures.plot_slice,
+MIN_LOSSES = 4  # distinct losses below which plots and importances say nothing
+PLOTS: dict[str, Callable[..., Any]] = {
+    "history": plots.plot_optimization_history,
+    "importances": partial(plots.plot_param_importances, evaluator=EVALUATOR),
+    "parallel_coordinates": plots.plot_parallel_coordinate,
+    "slice": plots.plot_slice,
 }
 STATES = {
     TrialState.COMPLETE: "complete",
@@ -35,9 +36,9 @@ STATES = {
 
 
 def table(study: Study) -> pd.DataFrame:
-    """A row for each trial: how it ended, its validation loss, and the values it drew."""
+    """A row for each trial: state, validation loss in nats, duration, reason, and its values."""
     rows = pd.DataFrame([_row(trial) for trial in study.trials()])
-    return rows.convert_dtypes()  # whole numbers stay whole where some are missing
+    return rows.convert_dtypes()  # columns of integers with gaps stay integers
 
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:
@@ -53,19 +54,19 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
     }
 
 
-def outcomes(study: Study) -> list[tuple[int, str, float | None, str, dict[str, Any]]]:
-    """Number, state, validation loss, reason and drawn values of each trial that has ended."""
+def ended_trials(study: Study) -> list[Ended]:
+    """The trials that are complete, pruned or failed, by number; without tracebacks."""
     return [
-        (row["trial"], row["state"], row["val_loss"], row["reason"], trial.params)
+        Ended(row["trial"], row["state"], row["val_loss"], row["reason"], drawn=trial.params)
         for trial, row in ((trial, _row(trial)) for trial in study.trials())
-        if row["state"] in ("complete", "pruned", "failed")
+        if row["state"] in STATUS
     ]
 
 
 def importances(study: Study) -> dict[str, float]:
-    """Each parameter's share, 0 to 1, in the variance of the complete trials' losses.
+    """Each parameter's share, 0 to 1, of the variance of the complete trials' losses.
 
-    By fANOVA (Hutter et al., 2014); empty where the trials are too few to tell.
+    By fANOVA (Hutter et al., 2014). Empty with fewer than MIN_LOSSES distinct losses.
     """
     if not _enough(study):
         return {}
@@ -74,18 +75,18 @@ def importances(study: Study) -> dict[str, float]:
 
 def _enough(study: Study) -> bool:
     complete = [trial for trial in study.trials() if trial.state == TrialState.COMPLETE]
-    return len({trial.values[0] for trial in complete}) >= FEWEST
+    return len({trial.values[0] for trial in complete}) >= MIN_LOSSES
 
 
 def write_report(study: Study, confirmation: Confirmation, csv: Path) -> list[Path]:
-    """The table of trials at `csv`, pictures and the confirmation in a folder beside it.
+    """Write the table of trials to `csv`; plots and confirmation to the folder without suffix.
 
     Returns the files.
     """
     write_csv(table(study), csv)
     written = [csv]
     folder = csv.with_suffix("")
-    for name, draw in PICTURES.items() if _enough(study) else ():
+    for name, draw in PLOTS.items() if _enough(study) else ():
         written.append(folder / f"{name}.png")
         _draw(study, draw, written[-1])
     if confirmed := [
@@ -98,7 +99,7 @@ def write_report(study: Study, confirmation: Confirmation, csv: Path) -> list[Pa
 
 
 def metrics(study: Study, confirmation: Confirmation) -> dict[str, float]:
-    """The numbers by which studies are compared."""
+    """The metrics that MLflow shows for a study: counts, best trial, importances, means."""
     tally = study.tally()
     numbers: dict[str, float] = {
         "trials_complete": tally.complete,
@@ -110,18 +111,18 @@ def metrics(study: Study, confirmation: Confirmation) -> dict[str, float]:
         numbers |= {"best_trial": tally.best.number, "best_val_loss": tally.best.values[0]}
     for name, one in (("winner", confirmation.winner), ("present", confirmation.present)):
         if one:
-            numbers |= {f"{name}_val_loss_mean": one.mean, f"{name}_val_loss_std": one.deviation}
+            numbers |= {f"{name}_val_loss_mean": one.mean, f"{name}_val_loss_std": one.std}
     return numbers
 
 
 def _draw(study: Study, plot: Callable[..., Any], path: Path) -> None:
     plt.switch_backend("agg")
-    # Optuna calls its pictures experimental, and Matplotlib those of equal values doubtful.
+    # Optuna warns that its plots are experimental; Matplotlib, that all values are equal.
     with warnings.catch_warnings(action="ignore"), plt.style.context("default"):
         plot(study.optuna, target_name="validation loss")
         figure = plt.gcf()
         figure.set_size_inches(3 + 2 * len(study.space.distributions), 5)
-        if plot is pictures.plot_slice:  # a layout would move its colour bar over a panel
+        if plot is plots.plot_slice:  # a tight layout would put its colour bar over a panel
             figure.subplots_adjust(bottom=0.2)
             for panel in figure.axes:
                 panel.set_xlabel(panel.get_xlabel().replace(".", ".\n"))

@@ -1,4 +1,4 @@
-"""Optuna's samplers and pruners, by the names they have in params.yaml."""
+"""Optuna's samplers and pruners, by their names in params.yaml."""
 
 import warnings
 
@@ -23,34 +23,34 @@ from src.config.tuning import TuneConfig
 
 
 def build_sampler(config: TuneConfig, seed: int, draw: int) -> BaseSampler:
-    """The sampler for one draw, numbered from 0.
+    """The sampler for draw number `draw`, from 0.
 
-    Each draw has a stream of its own, decided by `seed` and its number. So a sweep that is
-    interrupted goes on as it would have, and never repeats what it drew before.
+    Each draw has its own random stream, derived from `seed` and `draw`. So an interrupted sweep
+    draws the same values as an uninterrupted one, and never the same values twice.
     """
-    own = (seed * 1_000_003 + draw) % 2**32
+    stream = (seed * 1_000_003 + draw) % 2**32
     match config.sampler:
         case "tpe":
-            return TPESampler(seed=own)
-        case "random" | "grid":  # a grid's points are given to it
-            return RandomSampler(seed=own)
+            return TPESampler(seed=stream)
+        case "random" | "grid":  # a grid's points are queued, not drawn
+            return RandomSampler(seed=stream)
         case "qmc":
-            # One sequence for all draws: Optuna keeps the place in it.
+            # One sequence for all draws: Optuna stores the position in it.
             with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
                 return QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False)
         case "cma-es":
-            return CmaEsSampler(seed=own, warn_independent_sampling=False)
+            return CmaEsSampler(seed=stream, warn_independent_sampling=False)
         case "gp":
-            return GPSampler(seed=own, warn_independent_sampling=False)
+            return GPSampler(seed=stream, warn_independent_sampling=False)
 
 
 def build_pruner(config: TuneConfig, epochs: int) -> BasePruner:
-    """The pruner for trials of at most so many epochs."""
+    """The pruner for trials of at most `epochs` epochs."""
     match config.pruner:
         case "none":
             return NopPruner()
         case "median":
-            # The first epochs tell little: the learning rate is still on its way up.
+            # The first epochs say little: the learning rate is still warming up.
             return MedianPruner(n_startup_trials=5, n_warmup_steps=epochs // 4)
         case "halving":
             return SuccessiveHalvingPruner(min_resource=max(1, epochs // 8), reduction_factor=2)

@@ -3,96 +3,97 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from filelock import FileLock, Timeout
 
 from src.config.params import Params
 from src.core.signals import Interruption
 from src.execution.pool import Pool
-from src.tune.confirm import candidates, confirm, recall
-from src.tune.results import metrics, outcomes, write_report
+from src.tracking.sweeps import Ended
+from src.tune.confirm import candidates, confirm, load_confirmation
+from src.tune.results import ended_trials, metrics, write_report
 from src.tune.status import Progress
 from src.tune.study import Study
-from src.tune.sweep import Witness, sweep
-from src.tune.verdict import in_words
+from src.tune.sweep import TrialReporter, sweep
+from src.tune.verdict import describe
 
 
-class Record(Witness, Protocol):
-    """Where a sweep can be looked up."""
+class StudyTracker(TrialReporter, Protocol):
+    """Keeps a record of the study outside Optuna."""
 
-    def mirror(
-        self, outcomes: Iterable[tuple[int, str, float | None, str, Mapping[str, Any]]]
-    ) -> None:
-        """Hold all ended trials: number, state, validation loss, reason, values drawn."""
+    def mirror(self, trials: Iterable[Ended]) -> None:
+        """Record all ended trials, including those of other or killed processes."""
 
     def conclude(self, metrics: Mapping[str, float], files: Iterable[Path]) -> None:
-        """Hold what the study came to so far."""
+        """Record the study's results so far."""
 
 
-def run_session(
-    study: Study,
-    params: Params,
-    record: Record,
-    csv: Path,
-    check: Callable[[], None],
-    *,
-    wanted: int,
-    workers: int,
-    timeout: float,
-) -> None:
-    """Work on the study until it has `wanted` finished trials and a winner, or the time is over.
+@dataclass(frozen=True)
+class Session:
+    """What one call of the sweep is to do."""
 
-    However it is left, what is done is kept, the report is at `csv` and in the folder beside it,
-    and what that comes to is printed. check: raises UserError once data or code have changed, so
-    that a worker started now would do otherwise than those before.
-    """
-    csv.parent.mkdir(parents=True, exist_ok=True)
-    # Processes that end the same study together take turns.
-    confirming, reporting = (csv.with_suffix(f".{work}.lock") for work in ("confirm", "report"))
-    try:
-        _run_trials(study, params, record, check, wanted, workers, timeout)
-        if study.is_done(wanted):
-            # As the train stage would train them: with its threads, so with fewer at a time.
-            size = max(1, workers // params.runtime.threads)
-            with _turn(confirming, study), Pool(size, params.runtime, check) as pool:
-                confirm(study, pool, candidates(study, params))
-    finally:
-        with FileLock(reporting), Interruption():
-            study.give_up_lost()
-            confirmation = recall(study, candidates(study, params))
-            files = write_report(study, confirmation, csv)
-            record.mirror(outcomes(study))
-            record.conclude(metrics(study, confirmation), files)
-            print(in_words(study, confirmation, wanted))
+    study: Study
+    params: Params  # the present ones
+    tracker: StudyTracker
+    csv: Path  # the table of trials; the rest of the report is in the folder without suffix
+    check: Callable[[], None]  # raises UserError once data or code have changed, see Pool
+    wanted: int  # finished trials of the study, over all calls
+    workers: int
+    timeout: float = float("inf")  # seconds after which no trial starts
 
+    def run(self) -> None:
+        """Run trials until `wanted` are finished, then confirm the winner, unless time is up.
 
-@contextmanager
-def _turn(path: Path, study: Study) -> Iterator[None]:
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"Another process confirms the winner of study {study.name}; waiting for it.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+        Even after an error or an interruption, results are kept, the report is written, and a
+        summary is printed.
+        """
+        self.csv.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._run_trials()
+            if self.study.is_done(self.wanted):
+                self._confirm()
+        finally:
+            self._report()
 
+    def _run_trials(self) -> None:
+        # The number of threads affects the last bits of a result. With one thread per worker, the
+        # number of workers does not.
+        runtime = self.params.runtime.model_copy(update={"threads": 1})
+        deadline = time.monotonic() + self.timeout
+        with (
+            Progress(self.study, self.wanted) as progress,
+            Pool(self.workers, runtime, self.check) as pool,
+        ):
+            sweep(self.study, pool, self.wanted, deadline, [progress, self.tracker])
 
-def _run_trials(
-    study: Study,
-    params: Params,
-    record: Record,
-    check: Callable[[], None],
-    wanted: int,
-    workers: int,
-    timeout: float,
-) -> None:
-    # Threads decide the last bits: with one each, the number of workers does not.
-    runtime = params.runtime.model_copy(update={"threads": 1})
-    deadline = time.monotonic() + timeout
-    with Progress(study, wanted) as progress, Pool(workers, runtime, check) as pool:
-        sweep(study, pool, wanted, deadline, [progress, record])
+    def _confirm(self) -> None:
+        # With as many threads as the train stage has, and so with fewer workers.
+        runtime = self.params.runtime
+        size = max(1, self.workers // runtime.threads)
+        with self._confirmation_lock(), Pool(size, runtime, self.check) as pool:
+            confirm(self.study, pool, candidates(self.study, self.params))
+
+    @contextmanager
+    def _confirmation_lock(self) -> Iterator[None]:
+        lock = FileLock(self.csv.with_suffix(".confirm.lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"Waiting for another process that confirms the winner of {self.study.name}.")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _report(self) -> None:
+        with FileLock(self.csv.with_suffix(".report.lock")), Interruption():
+            self.study.requeue_orphans()
+            confirmation = load_confirmation(self.study, candidates(self.study, self.params))
+            files = write_report(self.study, confirmation, self.csv)
+            self.tracker.mirror(ended_trials(self.study))
+            self.tracker.conclude(metrics(self.study, confirmation), files)
+            print(describe(self.study, confirmation, self.wanted))

@@ -26,37 +26,39 @@ from src.data.checks import parse_params
 
 
 class Space:
-    """What a sweep varies in the parameters `tree`, the content of params.yaml.
+    """The search space of a sweep, for parameters `tree`: the content of params.yaml.
 
-    Values are held by dotted name, those of a list entry by entry: `model.kernel_sizes.0`.
+    Values are keyed by dotted name, those of a list entry by entry: `model.kernel_sizes.0`. Raises
+    UserError if the parameters are invalid.
     """
 
     def __init__(self, tree: Mapping[str, Any]) -> None:
         self._tree = tree
+        self.config = parse_params(tree).tune
         self._ranges: dict[str, Range] = {
             key: values
-            for name, values in parse_params(tree).tune.space.items()
+            for name, values in self.config.space.items()
             for key in keys_drawn(tree, name, values)
         }
         self.distributions = {key: _distribution(values) for key, values in self._ranges.items()}
 
     def params(self, values: Mapping[str, Any]) -> Params:
-        """The parameters with `values`; UserError if these are impossible together."""
+        """The parameters with `values`; UserError if that combination is impossible."""
         return parse_params(with_values(self._tree, values))
 
     def present(self) -> dict[str, Any] | None:
-        """The values as they stand in the file, if the space holds them all."""
+        """The values in the file; None if one of them is outside the space."""
         values = {key: value_at(self._tree, key) for key in self._ranges}
-        inside = all(_holds(self._ranges[key], value) for key, value in values.items())
+        inside = all(_contains(self._ranges[key], value) for key, value in values.items())
         return values if inside else None
 
-    def most_epochs(self) -> int:
+    def max_epochs(self) -> int:
         """The largest number of epochs that a trial may take."""
         epochs = self._ranges.get("train.epochs")
         return int(max(extremes(epochs)) if epochs else value_at(self._tree, "train.epochs"))
 
     def constant(self) -> dict[str, Any]:
-        """What all trials have in common: the ranges, and the values that do not vary."""
+        """What all trials have in common, by dotted name: ranges, and values that do not vary."""
         constant = with_values(self._tree, dict.fromkeys(self._ranges, "varies"))
         sections = {name: constant[name] for name in ("seed", "model", "train")}
         data = {key: constant["data"][key] for key in ("source", "val_fraction")}
@@ -64,7 +66,7 @@ class Space:
         return flatten({**sections, "data": data, "tune": ranges})
 
     def grid(self) -> list[dict[str, Any]]:
-        """Every combination of values, of which there are none of float ranges."""
+        """Every combination of values. The space must have no float range."""
         points = [_points(values) for values in self._ranges.values()]
         return [dict(zip(self._ranges, point, strict=True)) for point in product(*points)]
 
@@ -79,7 +81,7 @@ def _distribution(values: Range) -> BaseDistribution:
             return CategoricalDistribution(values.choices)
 
 
-def _holds(values: Range, value: Any) -> bool:
+def _contains(values: Range, value: Any) -> bool:
     match values:
         case IntRange() | FloatRange():
             return isinstance(value, int | float) and values.low <= value <= values.high

@@ -1,4 +1,4 @@
-"""Where studies are kept, and what they remember: a journal file, or any database of Optuna's."""
+"""Opens a study in a journal file or in a database, and checks that it still applies."""
 
 import json
 import os
@@ -18,17 +18,48 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._file import BaseJournalFileLock  # it has no public name
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from src.core.errors import UserError
+from src.core import paths
+from src.core.errors import UserError, one_line
+from src.tune.space import Space
+from src.tune.study import Study
 
-Identity = Mapping[str, Mapping[str, Any]]  # parts such as "params", each by key
-PATIENCE = 60  # seconds that a database may be busy, or a server out of reach
+# What determines a study's results, in parts such as "params" and "files", each by key.
+Identity = Mapping[str, Mapping[str, Any]]
+TIMEOUT = 60  # seconds to wait for a busy database, or for a connection to a server
+
+
+@contextmanager
+def study_opened(
+    name: str,
+    url: str | None,
+    space: Space,
+    identity: Identity,
+    *,
+    create: bool = False,
+    seed: int | None = None,
+) -> Iterator[Study]:
+    """The study called `name`, in the database at `url` or in the repository's journal.
+
+    identity: what the study must have been created with, see `check_unchanged`; create: create the
+    study if it does not exist, with `seed`, see `begin_study`. Raises UserError if the study cannot
+    be opened, does not match, or (within the block) its database fails.
+    """
+    lock = FileLock(paths.root() / paths.STUDIES_LOCK)
+    with _database_errors(url):
+        storage = open_storage(url, paths.root() / paths.STUDIES, lock)
+        if create:
+            study = begin_study(storage, name, seed, identity, lock)
+        else:
+            study = load_study(storage, name)
+            check_unchanged(study, identity)
+        yield Study(study, storage, space, lock)
 
 
 def open_storage(url: str | None, journal: Path, lock: BaseFileLock) -> BaseStorage:
-    """The storage at `url`, an address of a database; without one, `journal`, an absolute path.
+    """The database at `url`; without a URL, the file `journal`, an absolute path.
 
     `lock` lets one process of this machine at a time create it. Raises UserError, with what to do,
-    for one that cannot be opened.
+    if it cannot be opened.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if url is None:
@@ -38,20 +69,20 @@ def open_storage(url: str | None, journal: Path, lock: BaseFileLock) -> BaseStor
         with lock:
             return _open_database(url)
     except (IntegrityError, ProgrammingError):
-        # A machine that does not share the lock has made the tables at the same moment.
+        # Another machine, which does not share the lock, created the tables at the same time.
         time.sleep(2)
         return _open_database(url)
-    except Exception as error:  # a damaged database raises whatever its driver does
-        raise _in_one_line(error, url) from error
+    except Exception as error:  # each driver has its own exceptions
+        raise _database_error(error, url) from error
 
 
 def begin_study(
     storage: BaseStorage, name: str, seed: int | None, identity: Identity, lock: BaseFileLock
 ) -> optuna.Study:
-    """The study called `name`, made if it is not there.
+    """The study called `name`, created if it does not exist.
 
-    It remembers `seed`, which draws its values (by default the parameter of this name), and
-    `identity`, which decides what they are worth. Raises UserError if it was begun with others.
+    It stores `seed`, from which its values are drawn (default: the seed in `identity`), and
+    `identity`, which determines its results. Raises UserError if it was created with others.
     """
     with lock:
         try:
@@ -62,12 +93,12 @@ def begin_study(
         if "begun" not in study.user_attrs and not study.get_trials(deepcopy=False):
             first = identity["params"]["seed"] if seed is None else seed
             begun = {"id": uuid.uuid4().hex, "seed": first, "identity": identity}
-            study.set_user_attr("begun", begun)  # as one: it cannot be half done
+            study.set_user_attr("begun", begun)  # one attribute, so that it is atomic
     check_unchanged(study, identity)
     first = study.user_attrs["begun"]["seed"]
     if seed not in (None, first):
         raise UserError(
-            f"--seed: study {name} draws with {first}, not {seed}; leave --seed out, or use "
+            f"--seed: study {name} has seed {first}, not {seed}; omit --seed, or use "
             "another study with --study NAME"
         )
     return study
@@ -78,23 +109,23 @@ def load_study(storage: BaseStorage, name: str) -> optuna.Study:
     try:
         return optuna.load_study(storage=storage, study_name=name)
     except KeyError as error:
-        known = ", ".join(optuna.get_all_study_names(storage)) or "none yet"
+        known = ", ".join(optuna.get_all_study_names(storage)) or "none"
         raise UserError(
-            f"study {name}: not found (there are: {known}); python -m src.tune makes studies"
+            f"study {name}: not found (existing studies: {known}); python -m src.tune creates one"
         ) from error
 
 
 def check_unchanged(study: optuna.Study, identity: Identity) -> None:
-    """Raise UserError, naming what differs, if the study was begun with another `identity`.
+    """Raise UserError, naming what differs, if the study was created with another `identity`.
 
-    Only the parts that are given are compared.
+    Only the parts in `identity` are compared.
     """
     if "begun" not in study.user_attrs:
         raise UserError(
-            f"study {study.study_name}: not one of idxflow's; use another with --study NAME"
+            f"study {study.study_name}: not created by idxflow; use another with --study NAME"
         )
     begun = study.user_attrs["begun"]["identity"]
-    now = json.loads(json.dumps(identity))  # as it was kept
+    now = json.loads(json.dumps(identity))  # as it was stored
     changed = [
         (key, begun[part].get(key), values.get(key))
         for part, values in now.items()
@@ -103,16 +134,16 @@ def check_unchanged(study: optuna.Study, identity: Identity) -> None:
     ]
     if changed:
         (key, then, value), *more = changed
-        told = f"{key} has changed" + ("" if "/" in key else f" from {then} to {value}")
+        first = f"{key} has changed" + ("" if "/" in key else f" from {then} to {value}")
         others = f" (and {len(more)} more)" if more else ""
         raise UserError(
-            f"study {study.study_name}: {told}{others} since it was begun; change that back, or "
-            "use another study with --study NAME"
+            f"study {study.study_name}: {first}{others} since the study was created; undo the "
+            "change, or use another study with --study NAME"
         )
 
 
 def _await_begun(study: optuna.Study) -> None:
-    """Give another machine, which has just made the study, the time to say with what."""
+    """Wait for another machine, which has just created the study, to store its identity."""
     for _ in range(10):
         if "begun" in study.user_attrs:
             return
@@ -120,18 +151,17 @@ def _await_begun(study: optuna.Study) -> None:
 
 
 @contextmanager
-def errors_in_one_line(url: str | None) -> Iterator[None]:
-    """What a database raises while studies in it are worked on, as a UserError that names it."""
+def _database_errors(url: str | None) -> Iterator[None]:
+    """Raise a database's error as a UserError that names the database."""
     try:
         yield
     except StorageInternalError as error:
-        raise _in_one_line(error, url or "") from error
+        raise _database_error(error, url or "") from error
 
 
-def _in_one_line(error: Exception, url: str) -> UserError:
+def _database_error(error: Exception, url: str) -> UserError:
     cause = error.__cause__ or error
-    first = str(cause).strip().partition("\n")[0]
-    return UserError(f"--storage {_without_password(url)}: {type(cause).__name__}: {first}")
+    return UserError(f"--storage {_without_password(url)}: {one_line(cause)}")
 
 
 def _without_password(url: str) -> str:
@@ -139,10 +169,10 @@ def _without_password(url: str) -> str:
 
 
 def _open_database(url: str) -> RDBStorage:
-    patience = {"sqlite": {"timeout": PATIENCE}, "postgresql": {"connect_timeout": PATIENCE}}
-    connecting = patience.get(re.split(r"\W", url)[0], {})
-    # Pre-ping: a connection that the server has closed meanwhile is opened anew.
-    return RDBStorage(url, engine_kwargs={"connect_args": connecting, "pool_pre_ping": True})
+    timeouts = {"sqlite": {"timeout": TIMEOUT}, "postgresql": {"connect_timeout": TIMEOUT}}
+    options = timeouts.get(re.split(r"\W", url)[0], {})
+    # Pre-ping: a connection that the server has closed meanwhile is opened again.
+    return RDBStorage(url, engine_kwargs={"connect_args": options, "pool_pre_ping": True})
 
 
 def _open_journal(path: Path) -> JournalStorage:
@@ -154,32 +184,32 @@ def _open_journal(path: Path) -> JournalStorage:
         lock.release()
     try:
         return JournalStorage(JournalFileBackend(str(path), lock))
-    except Exception as error:  # lines that are well formed, and mean nothing
+    except Exception as error:  # lines that are valid JSON, but inconsistent
         raise UserError(
-            f"{path}: damaged ({type(error).__name__}: {error}); move it away to begin anew"
+            f"{path}: damaged ({one_line(error)}); move it away to start with a new one"
         ) from error
 
 
 class _KernelLock(BaseJournalFileLock):
-    """A lock that the kernel takes back from a killed process, so that none is ever stale."""
+    """A lock that the kernel releases when its process is killed, so that it is never stale."""
 
     def __init__(self, journal: Path) -> None:
-        # <journal>.lock is Optuna's own, a link to the journal where one was left behind.
+        # Not <journal>.lock: Optuna's own lock of that name may have been left by a killed process.
         self._lock = FileLock(journal.with_name(f"{journal.name}.flock"))
         self._journal = journal
 
     def acquire(self) -> bool:
         self._lock.acquire()
-        # The last writer may have been stopped in the middle of a line.
-        _end_last_line(self._journal)
+        # The last writer may have been killed in the middle of a line.
+        _repair_last_line(self._journal)
         return True
 
     def release(self) -> None:
         self._lock.release()
 
 
-def _end_last_line(journal: Path) -> None:
-    """Complete the last line if only its end is missing, else take it away."""
+def _repair_last_line(journal: Path) -> None:
+    """Complete the last line if only its newline is missing; otherwise remove it."""
     if not journal.exists():
         return
     with journal.open("r+b") as file:
@@ -205,7 +235,7 @@ def _check_lines(journal: Path) -> None:
         for number, line in enumerate(lines, start=1):
             if not _is_entry(line):
                 raise UserError(
-                    f"{journal}: line {number} is damaged; to go on with the trials before it: "
+                    f"{journal}: line {number} is damaged; to keep the trials before it: "
                     f"cp {name} {name}.damaged && sed -i '{number},$d' {name}"
                 )
 

@@ -1,4 +1,4 @@
-"""An Optuna study that several processes share: who runs which trial, and when it is enough."""
+"""An Optuna study that several processes share: who runs which trial, and when it is done."""
 
 import random
 import time
@@ -11,7 +11,6 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from src.config.tuning import TuneConfig
 from src.core.errors import UserError
 from src.core.processes import is_alive, is_local, this_process
 from src.core.progress import Epoch
@@ -21,20 +20,20 @@ from src.tune.space import Space
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 TAKEN = (*FINISHED, TrialState.RUNNING)
 
-BEAT = 20.0  # seconds between two signs of life of a trial
-SILENCE = 180.0  # seconds without one, after which a trial of another machine is given up
-TRIES = 5  # times that the same values may cost their worker
-FAILURES = 10  # so many may always fail, and as many as are wanted
-SURPLUS = "not needed: enough trials were under way"
+HEARTBEAT_INTERVAL = 20.0  # seconds
+HEARTBEAT_TIMEOUT = 180.0  # seconds without one before a trial of another machine is given up
+MAX_TRIES = 5  # workers that may die of the same values
+MAX_FAILURES = 10  # failed trials that end a sweep, unless more trials are wanted
+SURPLUS = "not needed: enough trials were already running"
 
 
 class Tally(NamedTuple):
-    """How far a study is."""
+    """The trials of a study, counted by how they ended."""
 
     complete: int
     pruned: int
-    failed: int  # without those whose values were run again
-    best: FrozenTrial | None
+    failed: int  # not counting those whose values were run again
+    best: FrozenTrial | None  # the complete trial with the lowest validation loss
 
     @property
     def finished(self) -> int:
@@ -44,8 +43,10 @@ class Tally(NamedTuple):
 class Study:
     """The trials of a study, each run by one process at a time.
 
-    Every trial carries the process that runs it. If that is gone, or silent for long on another
-    machine, the trial fails, and its values wait to be run again.
+    Every trial records its owner, the process that runs it. A trial is orphaned if its owner is
+    dead or, on another machine, sends no heartbeat: it is failed, and its values are queued again.
+
+    study: from `begin_study` or `load_study`; lock: shared by all processes of this machine.
     """
 
     def __init__(
@@ -53,17 +54,17 @@ class Study:
         study: optuna.Study,
         storage: BaseStorage,
         space: Space,
-        config: TuneConfig,
         lock: BaseFileLock,
     ) -> None:
         self.optuna, self.space = study, space
-        self._storage, self._config, self._lock = storage, config, lock
-        self.optuna.pruner = build_pruner(config, space.most_epochs())
-        self._me = this_process()
+        self._storage, self._lock = storage, lock
+        self.optuna.pruner = build_pruner(space.config, space.max_epochs())
+        self._owner = this_process()
         self._seed: int = study.user_attrs["begun"]["seed"]
         self._running: dict[int, Trial] = {}
         self._last_beat = time.monotonic()
-        self._heard: dict[int, tuple[object, float]] = {}  # others' last beat, and when it came
+        # Trials of other machines: the last heartbeat, and when it was first seen.
+        self._seen_beats: dict[int, tuple[object, float]] = {}
 
     @property
     def name(self) -> str:
@@ -71,12 +72,12 @@ class Study:
 
     @property
     def id(self) -> str:
-        """What tells it from a study of the same name that was deleted before."""
+        """Unique, also among studies of the same name that have been deleted."""
         return str(self.optuna.user_attrs["begun"]["id"])
 
     @property
     def running(self) -> list[int]:
-        """The trials of this process."""
+        """The numbers of the trials that this process runs."""
         return list(self._running)
 
     def trials(self) -> list[FrozenTrial]:
@@ -93,80 +94,83 @@ class Study:
         )
 
     def claim(self, wanted: int) -> int | None:
-        """A new trial for this process to run, by its number; None while `wanted` are taken.
+        """The number of a new trial for this process to run; None if none is needed now.
 
-        Raises UserError if too many have failed.
+        None is needed while `wanted` trials are finished or running. Raises UserError if too many
+        have failed.
         """
         with self._lock:
-            self._give_up_lost()
+            self._requeue_orphans()
             trials = self.trials()
             if _count(trials, *TAKEN) >= wanted:
                 return None
             _check_failures(trials, wanted)
             if not _count(trials, TrialState.WAITING):
-                fixed = self._fixed(trials)
+                fixed = self._fixed_values(trials)
                 if fixed is None:
                     return None
-                # Born with its process: one that is killed right after leaves no riddle.
-                self.optuna.enqueue_trial(fixed, user_attrs={"owner": self._me})
+                # Created with its owner, so that an orphaned trial can always be attributed to it.
+                self.optuna.enqueue_trial(fixed, user_attrs={"owner": self._owner})
             try:
                 trial = self._ask()
             except UpdateFinishedTrialError:
-                return None  # another machine took it for lost before it had its owner
+                return None  # another machine failed it as orphaned before it had its owner
             if trial is None or self._is_surplus(trial, wanted):
                 return None
             self._running[trial.number] = trial
             return trial.number
 
     def is_done(self, wanted: int) -> bool:
-        """Whether `wanted` trials are finished, or all points of a grid are tried."""
+        """Whether `wanted` trials are finished, or a grid has no more points to try."""
         trials = self.trials()
         if _count(trials, *FINISHED) >= wanted:
             return True
-        open_ones = _count(trials, TrialState.RUNNING, TrialState.WAITING)
-        return bool(trials) and not open_ones and self._fixed(trials) is None
+        unfinished = _count(trials, TrialState.RUNNING, TrialState.WAITING)
+        return bool(trials) and not unfinished and self._fixed_values(trials) is None
 
-    def give_up_lost(self) -> None:
-        """Fail the trials whose process is gone; their values wait to be run again."""
+    def requeue_orphans(self) -> None:
+        """Fail the trials whose owner is dead, and queue their values again."""
         with self._lock:
-            self._give_up_lost()
+            self._requeue_orphans()
 
     def values(self, number: int) -> dict[str, Any]:
-        """What the running trial `number` tries, by dotted name."""
+        """The values that the running trial `number` tries, by dotted name."""
         return self._running[number].params
 
     def report(self, number: int, epoch: Epoch) -> bool:
-        """Keep an epoch of a running trial; whether the trial should go on."""
+        """Record an epoch of a running trial. Returns whether the trial should continue."""
         trial = self._running[number]
         try:
             trial.report(epoch.val_loss, epoch.epoch)
             return not trial.should_prune()
         except UpdateFinishedTrialError:
-            return False  # another machine, to which this one was silent, has given it up
+            return False  # another machine saw no heartbeat, and has given it up
 
     def complete(self, number: int, value: float) -> bool:
-        """End a running trial with its validation loss; False if another machine gave it up."""
+        """End a running trial with its validation loss. False if another machine gave it up."""
         return self._end(number, TrialState.COMPLETE, value)
 
     def prune(self, number: int, reason: str) -> bool:
+        """End a running trial as pruned. False if another machine gave it up."""
         return self._end(number, TrialState.PRUNED, reason=reason)
 
     def fail(self, number: int, reason: str) -> bool:
+        """End a running trial as failed. False if another machine gave it up."""
         return self._end(number, TrialState.FAIL, reason=reason)
 
-    def lose(self, number: int, reason: str, *, blame: bool) -> None:
-        """Fail a running trial that was stopped from outside; its values will be run again.
+    def requeue(self, number: int, reason: str, *, blame: bool) -> None:
+        """Fail a running trial that was stopped from outside, and queue its values again.
 
-        blame: whether the values may be at fault. Those that cost a worker TRIES times are not
-        tried again.
+        blame: whether the values may have caused it. Values of which MAX_TRIES workers have died
+        are not queued again.
         """
         with self._lock:
             del self._running[number]
-            self._retry(self.trials()[number], reason, blame=blame)
+            self._requeue(self.trials()[number], reason, blame=blame)
 
-    def beat(self) -> None:
-        """Show other machines, now and then, that this process still works on its trials."""
-        if time.monotonic() - self._last_beat < BEAT:
+    def heartbeat(self) -> None:
+        """Show other machines that this process is alive, at most once per HEARTBEAT_INTERVAL."""
+        if time.monotonic() - self._last_beat < HEARTBEAT_INTERVAL:
             return
         self._last_beat = time.monotonic()
         for trial in self._running.values():
@@ -175,36 +179,36 @@ class Study:
             except UpdateFinishedTrialError:
                 continue
 
-    def recall(self, key: str) -> Any:
-        """What was kept with the study under `key`; None if nothing was."""
+    def load_result(self, key: str) -> Any:
+        """The value saved with the study under `key`, or None."""
         return self.optuna.user_attrs.get(key)
 
-    def keep(self, key: str, value: Any) -> None:
-        """Keep a value that JSON can express with the study."""
+    def save_result(self, key: str, value: Any) -> None:
+        """Save a value, which JSON must be able to express, with the study."""
         self.optuna.set_user_attr(key, value)
 
     def _ask(self) -> Trial | None:
-        """The first waiting trial with its values drawn, unless another machine has taken it."""
+        """Start the first waiting trial; None if another machine has started it meanwhile."""
         trials = self.trials()
         first = next((trial for trial in trials if trial.state == TrialState.WAITING), None)
         if first is None:
             return None
-        # Its number decides the draw: no two machines draw alike, nor does a study draw anew what
-        # it runs again.
+        # Numbered among the trials that are not retries: machines draw different values, and a
+        # retry does not change what later trials draw.
         draw = first.number - sum("retry_of" in t.user_attrs for t in trials[: first.number])
-        self.optuna.sampler = build_sampler(self._config, self._seed, draw)
+        self.optuna.sampler = build_sampler(self.space.config, self._seed, draw)
         trial = self.optuna.ask(self.space.distributions)
-        trial.set_user_attr("owner", self._me)
+        trial.set_user_attr("owner", self._owner)
         if trial.number != first.number and "retry_of" not in trial.user_attrs:
             self._fail(trial.number, SURPLUS)
             return None
         return trial
 
     def _is_surplus(self, trial: Trial, wanted: int) -> bool:
-        """Whether there are enough without it, in which case it is failed.
+        """Whether there are enough trials without this one, which is then failed.
 
-        Only a machine that does not share the lock can have begun others meanwhile. Of trials that
-        are begun at once, those with the lowest numbers stay.
+        This happens only among machines, which do not share the lock. Of trials that were started
+        at the same time, those with the lowest numbers are kept.
         """
         before = [other for other in self.trials() if other.number < trial.number]
         surplus = _count(before, *TAKEN, TrialState.WAITING) >= wanted
@@ -212,9 +216,9 @@ class Study:
             self._fail(trial.number, SURPLUS)
         return surplus
 
-    def _fixed(self, trials: Sequence[FrozenTrial]) -> dict[str, Any] | None:
-        """The values of the next trial that no sampler draws; None if a grid has no more points."""
-        if self._config.sampler != "grid":
+    def _fixed_values(self, trials: Sequence[FrozenTrial]) -> dict[str, Any] | None:
+        """The next trial's values that no sampler draws; None if a grid has no more points."""
+        if self.space.config.sampler != "grid":
             return {} if trials else self.space.present() or {}
         points = self.space.grid()
         random.Random(self._seed).shuffle(points)  # noqa: S311
@@ -237,43 +241,42 @@ class Study:
         self._storage.set_trial_user_attr(trial._trial_id, "reason", reason)
         self.optuna.tell(number, state=TrialState.FAIL)
 
-    def _retry(self, trial: FrozenTrial, reason: str, *, blame: bool) -> None:
-        """Fail a trial, and let its values wait to be run again."""
+    def _requeue(self, trial: FrozenTrial, reason: str, *, blame: bool) -> None:
         tries = trial.user_attrs.get("tries", 0) + blame
-        again = tries < TRIES
+        again = tries < MAX_TRIES
         if not again:
             reason += f", {tries} times"
         try:
             self._fail(trial.number, reason)
         except (UpdateFinishedTrialError, ValueError):
-            return  # another machine was faster
+            return  # another machine has done it already
         if again:
-            about = {"owner": self._me, "retry_of": trial.number, "tries": tries}
-            self.optuna.enqueue_trial(_values(trial), user_attrs=about)
+            attributes = {"owner": self._owner, "retry_of": trial.number, "tries": tries}
+            self.optuna.enqueue_trial(_values(trial), user_attrs=attributes)
 
-    def _give_up_lost(self) -> None:
+    def _requeue_orphans(self) -> None:
         for trial in self.trials():
-            if trial.state == TrialState.RUNNING and self._is_lost(trial):
-                self._retry(trial, "its process was killed", blame=False)
+            if trial.state == TrialState.RUNNING and self._is_orphaned(trial):
+                self._requeue(trial, "its process was killed", blame=False)
 
-    def _is_lost(self, trial: FrozenTrial) -> bool:
+    def _is_orphaned(self, trial: FrozenTrial) -> bool:
         if trial.number in self._running:
             return False
         owner = trial.user_attrs.get("owner", {})
-        if is_local(owner) and owner != self._me:
+        if is_local(owner) and owner != self._owner:
             return not is_alive(owner)
-        # Of another machine. So are, without a common lock, trials without an owner, or still with
-        # this process as theirs: another machine has taken them, and is about to say so.
+        # A trial of another machine. It may still have no owner, or this process, which queued it:
+        # the machine that has started it is about to set the owner.
         beat = trial.user_attrs.get("beat")
-        last, since = self._heard.setdefault(trial.number, (beat, time.monotonic()))
+        last, since = self._seen_beats.setdefault(trial.number, (beat, time.monotonic()))
         if beat != last:
-            self._heard[trial.number] = (beat, time.monotonic())
+            self._seen_beats[trial.number] = (beat, time.monotonic())
             return False
-        return time.monotonic() - since > SILENCE
+        return time.monotonic() - since > HEARTBEAT_TIMEOUT
 
 
 def _values(trial: FrozenTrial) -> dict[str, Any]:
-    """What a trial tries: all of it, even if it was stopped before all was drawn."""
+    """The values of a trial, including fixed ones if it was stopped before all were drawn."""
     return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
 
 
@@ -295,9 +298,9 @@ def _failures(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
 
 def _check_failures(trials: Sequence[FrozenTrial], wanted: int) -> None:
     failures = _failures(trials)
-    if len(failures) >= max(wanted, FAILURES):
+    if len(failures) >= max(wanted, MAX_FAILURES):
         reason = failures[-1].user_attrs.get("reason")
         raise UserError(
             f"{len(failures)} trials failed, the last because {reason}; narrow tune.space in a new "
-            "study (--study NAME), or ask for more --trials to go on"
+            "study (--study NAME), or continue with more --trials"
         )

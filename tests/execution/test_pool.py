@@ -9,11 +9,11 @@ import psutil
 import pytest
 import torch
 
-from src.core.errors import UserError
+from src.core.errors import UserError, trace
 from src.core.progress import Epoch
 from src.data.splits import Splits
 from src.execution.messages import Failed, Finished, Job, Lost, Message, Stopped
-from src.execution.pool import Pool
+from src.execution.pool import Pool, WorkerError
 from src.models.predict import predict
 from src.training.scratch import train_from_scratch
 from tests.conftest import shrunk
@@ -24,7 +24,7 @@ LONG = Job(PARAMS.model, shrunk(train__epochs=10_000).train, seed=0)
 
 
 def outcome(pool: Pool) -> Message:
-    """The end of the pool's only job, which is told to go on after every epoch."""
+    """The last message of the pool's only job, which continues after every epoch."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         for number, message in pool.messages(timeout=1.0):
@@ -54,7 +54,7 @@ def test_a_worker_trains_as_the_train_stage_does_to_the_last_bit(pool: Pool, few
     assert torch.equal(torch.from_numpy(bits).bool(), right)
 
 
-def test_one_worker_does_job_after_job(pool: Pool) -> None:
+def test_one_worker_runs_one_job_after_another(pool: Pool) -> None:
     pool.submit(0, JOB)
     assert not pool.free
     first = outcome(pool)
@@ -68,7 +68,7 @@ def test_one_worker_does_job_after_job(pool: Pool) -> None:
     assert first.kept.val_loss == second.kept.val_loss
 
 
-def test_a_job_stops_when_it_is_told_to(pool: Pool) -> None:
+def test_a_job_stops_when_the_answer_is_no(pool: Pool) -> None:
     pool.submit(0, LONG)
     ((number, message),) = [*pool.messages(timeout=60.0)]
     assert isinstance(message, Epoch)
@@ -82,16 +82,17 @@ def test_a_loss_that_is_not_a_number_fails_the_job_and_not_the_worker(pool: Pool
     message = outcome(pool)
     assert isinstance(message, Failed)
     assert message.reason.startswith("the training loss became inf")
+    assert message.traceback == ""
     pool.submit(1, JOB)
     assert isinstance(outcome(pool), Finished)
 
 
-def test_a_killed_worker_is_told_and_replaced(pool: Pool) -> None:
+def test_a_killed_worker_is_reported_and_replaced(pool: Pool) -> None:
     pool.submit(0, LONG)
     wait_for_epoch(pool)
     (process,) = children()
     process.send_signal(signal.SIGKILL)
-    assert outcome(pool) == Lost("its worker was killed, by someone or for want of memory")
+    assert outcome(pool) == Lost("its worker was killed, by someone or for lack of memory")
     assert pool.free
     pool.submit(1, JOB)
     assert isinstance(outcome(pool), Finished)
@@ -107,7 +108,7 @@ def test_a_worker_killed_while_idle_is_replaced(pool: Pool) -> None:
     assert isinstance(outcome(pool), Finished)
 
 
-def test_leaving_the_pool_leaves_no_process(workplace: Path) -> None:
+def test_closing_the_pool_leaves_no_process(workplace: Path) -> None:
     with Pool(1, PARAMS.runtime, check=lambda: None) as pool:
         pool.submit(0, LONG)
         wait_for_epoch(pool)
@@ -117,7 +118,7 @@ def test_leaving_the_pool_leaves_no_process(workplace: Path) -> None:
 
 
 def test_a_worker_ends_soon_after_its_pool_is_gone(workplace: Path) -> None:
-    """As when the process of the pool is killed with -9: nobody closes anything."""
+    """As when the process of the pool is killed by SIGKILL, and closes nothing."""
     pool = Pool(1, PARAMS.runtime, check=lambda: None)
     pool.submit(0, LONG)
     wait_for_epoch(pool)
@@ -145,7 +146,7 @@ def test_no_worker_starts_once_the_check_fails(workplace: Path) -> None:
         ("cpu", "train.safetensors", "train.safetensors: not found"),
     ],
 )
-def test_where_nothing_can_be_trained_the_reason_is_told(
+def test_a_worker_that_cannot_start_gives_the_reason(
     workplace: Path, device: str, missing: str | None, message: str
 ) -> None:
     if missing:
@@ -155,3 +156,12 @@ def test_where_nothing_can_be_trained_the_reason_is_told(
         pool.submit(0, JOB)
         with pytest.raises(UserError, match=message):
             outcome(pool)
+
+
+def test_a_bug_that_keeps_a_worker_from_starting_shows_its_traceback(workplace: Path) -> None:
+    broken = PARAMS.runtime.model_copy(update={"threads": "two"})
+    with Pool(1, broken, check=lambda: None) as pool:
+        pool.submit(0, JOB)
+        with pytest.raises(WorkerError, match=r"^TypeError: ") as caught:
+            outcome(pool)
+    assert "in set_up" in trace(caught.value)

@@ -1,4 +1,4 @@
-"""A sweep in a real store."""
+"""Sweeps in a real MLflow store."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from mlflow.entities import Run
 
 from src.core.progress import Epoch
 from src.tracking.store import close_abandoned_runs
-from src.tracking.sweeps import TrackedSweep, track_sweep
+from src.tracking.sweeps import Ended, TrackedSweep, track_sweep
 from tests.tracking.test_runs import STAGES
 
 PARAMS = {"train.epochs": 2, "tune.space.train.batch_size.type": "int"}
@@ -41,10 +41,10 @@ def runs(project: Path) -> dict[str, Run]:
     return {str(run.info.run_name): run for run in found}
 
 
-def test_a_trial_is_a_run_below_that_of_its_study(project: Path, sweep: TrackedSweep) -> None:
+def test_a_trial_is_a_child_run_of_its_study(project: Path, sweep: TrackedSweep) -> None:
     sweep.on_start(3, {"model.kernel_sizes.0": 5}, {"model": {"kernel_sizes": [5, 3]}, "seed": 0})
     sweep.on_epoch(3, Epoch(1, 0.5, 0.4, 0.9, 0.01, 1000.0))
-    sweep.on_end(3, "complete", 0.4, "")
+    sweep.on_end(Ended(3, "complete", 0.4))
     found = runs(project)
     trial, parent = found["trial-3"], found["study"]
     assert trial.data.tags["mlflow.parentRunId"] == parent.info.run_id
@@ -66,26 +66,35 @@ def test_a_trial_that_is_not_complete_has_its_reason(
     project: Path, sweep: TrackedSweep, state: str, status: str
 ) -> None:
     sweep.on_start(0, {}, {})
-    sweep.on_end(0, state, None, "the loss became nan")
+    sweep.on_end(Ended(0, state, reason="the loss became nan"))
     run = runs(project)["trial-0"]
     assert (run.info.status, run.data.tags["optuna.state"]) == (status, state)
     assert run.data.tags["reason"] == "the loss became nan"
     assert "kept_val_loss" not in run.data.metrics
 
 
-def test_a_study_has_one_run_however_often_it_is_worked_on(project: Path) -> None:
+def test_a_trial_that_fails_by_a_bug_has_its_traceback(project: Path, sweep: TrackedSweep) -> None:
+    sweep.on_start(0, {}, {})
+    sweep.on_end(Ended(0, "failed", reason="KeyError: 'x'", traceback="Traceback: a bug"))
+    run = runs(project)["trial-0"]
+    assert run.data.tags["reason"] == "KeyError: 'x'"
+    artifacts = Path(str(run.info.artifact_uri).removeprefix("file://"))
+    assert (artifacts / "traceback.txt").read_text() == "Traceback: a bug"
+
+
+def test_a_study_has_one_run_over_all_calls(project: Path) -> None:
     for number in range(3):
         with track_sweep("study", "id1", PARAMS, {}) as sweep:
             assert runs(project)["study"].info.status == "RUNNING"
             sweep.on_start(number, {}, {})
-            sweep.on_end(number, "complete", 0.1, "")
+            sweep.on_end(Ended(number, "complete", 0.1))
             sweep.conclude({"best_val_loss": 0.1}, [])
     found = runs(project)
     assert set(found) == {"study", "trial-0", "trial-1", "trial-2"}
     assert {run.info.status for run in found.values()} == {"FINISHED"}
 
 
-def test_a_study_of_the_same_name_that_was_begun_anew_is_another(project: Path) -> None:
+def test_a_new_study_of_the_same_name_has_another_run(project: Path) -> None:
     for study in ("id1", "id2"):
         with track_sweep(f"study of {study}", study, PARAMS, {}):
             pass
@@ -97,13 +106,13 @@ def test_runs_are_made_to_agree_with_the_study(project: Path) -> None:
     with track_sweep("study", "id1", PARAMS, {}) as sweep:
         sweep.on_start(0, {}, {})
         sweep.on_start(1, {}, {})
-        sweep.on_end(1, "complete", 0.2, "")
+        sweep.on_end(Ended(1, "complete", 0.2))
     with track_sweep("study", "id1", PARAMS, {}) as sweep:
         sweep.mirror(
             [
-                (0, "failed", None, "its process was killed", {}),
-                (1, "complete", 0.2, "", {}),
-                (2, "complete", 0.3, "", {"train.batch_size": 16}),
+                Ended(0, "failed", reason="its process was killed"),
+                Ended(1, "complete", 0.2),
+                Ended(2, "complete", 0.3, drawn={"train.batch_size": 16}),
             ]
         )
     found = runs(project)
@@ -126,7 +135,7 @@ def test_an_interrupted_sweep_closes_the_run_of_its_study(project: Path) -> None
     assert runs(project)["study"].info.status == "KILLED"
 
 
-def test_what_a_study_came_to_is_kept_with_it(project: Path, sweep: TrackedSweep) -> None:
+def test_the_results_of_a_study_are_logged_to_its_run(project: Path, sweep: TrackedSweep) -> None:
     (project / "study.csv").write_text("trial\n0\n")
     sweep.conclude({"best_val_loss": 0.25}, [project / "study.csv"])
     run = runs(project)["study"]

@@ -1,4 +1,4 @@
-"""Studies in a journal of their own; the losses are made up, the rules are real."""
+"""Studies in temporary journals, and workers on few digits."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,7 +10,6 @@ from filelock import FileLock
 from src.config.parsing import read
 from src.config.values import with_values
 from src.core import paths
-from src.data.checks import parse_params
 from src.data.imageset import save_images
 from src.data.splits import Splits
 from src.execution.pool import Pool
@@ -29,7 +28,7 @@ BeginStudy = Callable[..., Study]
 
 @pytest.fixture
 def begin(tmp_path: Path) -> BeginStudy:
-    """Begin a study, or open it as another process would: `begin(sampler="random", seed=3)`."""
+    """Create a study, or open it as another process would: `begin(sampler="random", seed=3)`."""
 
     def opened(
         name: str = "study",
@@ -41,18 +40,18 @@ def begin(tmp_path: Path) -> BeginStudy:
     ) -> Study:
         tree = with_values(read(PARAMS), values or {})
         tree["tune"] |= {**tune, "space": space}
-        params, found = parse_params(tree), Space(tree)
+        found = Space(tree)
         lock = FileLock(tmp_path / "optuna.lock")
         storage = open_storage(url, tmp_path / "optuna.log", lock)
         begun = begin_study(storage, name, seed, {"params": found.constant()}, lock)
-        return Study(begun, storage, found, params.tune, lock)
+        return Study(begun, storage, found, lock)
 
     return opened
 
 
 @pytest.fixture
 def workplace(tmp_path: Path, few: Splits, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory: with what a sweep may read of the data, and nothing else."""
+    """A working directory with the only data that a sweep may read: training and validation."""
     save_images(tmp_path / paths.SOURCE_TENSORS / paths.TRAIN, few.train)
     save_images(tmp_path / paths.SOURCE_TENSORS / paths.VAL, few.val)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The choice of a winner: made-up sweeps, real trainings."""
+"""The confirmation of a winner: real trainings of trials with made-up losses."""
 
 import os
 import signal
@@ -16,10 +16,10 @@ from src.tune.confirm import (
     candidates,
     choose,
     confirm,
-    recall,
+    load_confirmation,
 )
 from src.tune.study import Study
-from src.tune.verdict import in_words
+from src.tune.verdict import describe
 from tests.conftest import shrunk
 from tests.tune.conftest import BeginStudy
 
@@ -28,7 +28,7 @@ PRESENT = shrunk(tune__confirm={"top": 2, "seeds": 2})
 
 @pytest.fixture
 def swept(begin: BeginStudy) -> Study:
-    """A study of which trials 1 and 3 are the best; 2 was pruned, 4 repeats 3."""
+    """A study in which trials 1 and 3 are best; 2 was pruned, and 4 has the values of 3."""
     study = begin()
     for batch_size, value in ((8, 0.9), (16, 0.3), (32, None), (64, 0.2), (64, 0.25), (32, 0.8)):
         study.optuna.enqueue_trial({"train.batch_size": batch_size, **OTHERS})
@@ -48,29 +48,32 @@ OTHERS: dict[str, Any] = {
 }
 
 
-def made_up(name: str, losses: list[float], right: list[int], **about: Any) -> Confirmed:
+def made_up(name: str, losses: list[float], correct: list[int], **about: Any) -> Confirmed:
+    """correct: for each image, by how many fresh seeds it is predicted correctly."""
     params = shrunk(train__batch_size=about.pop("batch_size", 32))
     candidate = Candidate(name, params, **about)
-    # With the own seed everything is perfect, which must not count.
-    rows = [[True] * len(right), *([n > row for n in right] for row in range(len(losses)))]
+    # Perfect with the seed of the sweep, which must not count.
+    rows = [[True] * len(correct), *([n > row for n in correct] for row in range(len(losses)))]
     return Confirmed(candidate, [0.0, *losses], [1.0, *([0.9] * len(losses))], np.array(rows))
 
 
-def test_the_best_different_complete_trials_and_the_file_are_candidates(swept: Study) -> None:
+def test_candidates_are_the_best_distinct_complete_trials_and_the_present_parameters(
+    swept: Study,
+) -> None:
     found = candidates(swept, PRESENT)
     assert [candidate.name for candidate in found] == ["trial 3", "trial 1", "params.yaml"]
     assert [candidate.params.train.batch_size for candidate in found] == [64, 16, 32]
-    assert found[0].swept == 0.2
+    assert found[0].sweep_loss == 0.2
     assert found[-1].params == PRESENT
 
 
-def test_a_candidate_is_trained_with_the_file_s_seed_and_those_after_it() -> None:
+def test_a_candidate_is_trained_with_the_seed_in_the_file_and_the_next_ones() -> None:
     candidate = Candidate("params.yaml", shrunk(seed=2**32 - 1, tune__confirm__seeds=3))
     assert [job.seed for job in candidate.jobs().values()] == [2**32 - 1, 0, 1, 2]
 
 
 @pytest.mark.parametrize("key", ["train__epochs", "model__hidden", "runtime__threads", "seed"])
-def test_what_decides_a_result_decides_where_it_is_kept(key: str) -> None:
+def test_the_key_of_a_result_depends_on_all_that_affects_the_result(key: str) -> None:
     value = [7] if key == "model__hidden" else 7
     first = Candidate("a", shrunk()).jobs()
     assert not set(first) & set(Candidate("a", shrunk(**{key: value})).jobs())
@@ -82,17 +85,17 @@ def test_confirming_trains_each_candidate_once_per_seed(
 ) -> None:
     found = candidates(swept, PRESENT)
     confirm(swept, pool, found)
-    told = capsys.readouterr().out.splitlines()
-    assert len(told) == 3 * (1 + 2)
-    assert told[0].startswith("confirm trial 3, seed 0: val loss ")
-    confirmation = recall(swept, found)
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 3 * (1 + 2)
+    assert printed[0].startswith("confirm trial 3, seed 0: val loss ")
+    confirmation = load_confirmation(swept, found)
     assert [one.candidate.name for one in confirmation.trials] == ["trial 3", "trial 1"]
     assert confirmation.present is not None
     assert confirmation.winner == min(confirmation.trials, key=lambda one: one.mean)
     for one in confirmation.trials:
         assert len(set(one.losses)) == 2
         assert one.all_losses[0] not in one.losses
-        assert one.times_right[:100].sum() == round(100 * 2 * one.accuracy)
+        assert one.times_correct[:100].sum() == round(100 * 2 * one.accuracy)
     confirm(swept, pool, found)
     assert capsys.readouterr().out == ""
 
@@ -108,7 +111,7 @@ def test_a_candidate_that_fails_with_a_seed_cannot_win(begin: BeginStudy, pool: 
     found = candidates(study, present)
     confirm(study, pool, found)
     assert [candidate.name for candidate in found][:2] == ["trial 1", "trial 0"]
-    winner = recall(study, found).winner
+    winner = load_confirmation(study, found).winner
     assert winner is not None
     assert winner.candidate.name == "trial 0"
 
@@ -123,22 +126,22 @@ def test_a_worker_that_is_killed_while_confirming_is_replaced(
 ) -> None:
     killed: list[int] = []
 
-    def kill_once(number: int, go_on: bool) -> None:
+    def kill_once(number: int, proceed: bool) -> None:
         if not killed:
             killed.append(number)
             os.kill(pool._workers[0].process.pid, signal.SIGKILL)
-        Pool.answer(pool, number, go_on)
+        Pool.answer(pool, number, proceed)
 
     found = candidates(swept, PRESENT)
     monkeypatch.setattr(pool, "answer", kill_once)
     confirm(swept, pool, found)
     assert killed
-    assert recall(swept, found).winner is not None
+    assert load_confirmation(swept, found).winner is not None
 
 
-def test_the_winner_has_the_best_mean_and_not_the_best_single_figure(swept: Study) -> None:
-    first = made_up("trial 3", [0.1, 0.6], [2, 2], trial=3, swept=0.1)
-    second = made_up("trial 1", [0.3, 0.3], [2, 2], trial=1, swept=0.3)
+def test_the_winner_has_the_best_mean_not_the_best_single_loss(swept: Study) -> None:
+    first = made_up("trial 3", [0.1, 0.6], [2, 2], trial=3, sweep_loss=0.1)
+    second = made_up("trial 1", [0.3, 0.3], [2, 2], trial=1, sweep_loss=0.3)
     assert Confirmation([first, second], None, 0).winner == second
 
 
@@ -156,53 +159,66 @@ def test_a_study_without_complete_trials_has_no_winner(begin: BeginStudy, pool: 
         confirm(study, pool, candidates(study, PRESENT))
 
 
-def words(study: Study, best: Confirmed, present: Confirmed | None) -> str:
-    told = in_words(study, Confirmation([best], present, 0), wanted=5)
-    return " ".join(told.split())
+def summary(study: Study, best: Confirmed, present: Confirmed | None) -> str:
+    printed = describe(study, Confirmation([best], present, 0), wanted=5)
+    return " ".join(printed.split())
 
 
-def test_the_verdict_says_how_optimistic_the_sweep_was(swept: Study) -> None:
-    best = made_up("trial 3", [0.2, 0.3], [2] * 40, trial=3, swept=0.2)
-    assert "too good by 0.0500 (20 % of the mean)" in words(swept, best, None)
-    best = made_up("trial 3", [0.2, 0.1], [2] * 40, trial=3, swept=0.2)
-    assert "not too good: worse by 0.0500" in words(swept, best, None)
+def test_the_summary_compares_the_loss_in_the_sweep_with_the_mean(swept: Study) -> None:
+    best = made_up("trial 3", [0.2, 0.3], [2] * 40, trial=3, sweep_loss=0.2)
+    assert "with one seed, was 0.0500 (20 %) below that mean" in summary(swept, best, None)
+    best = made_up("trial 3", [0.2, 0.1], [2] * 40, trial=3, sweep_loss=0.2)
+    assert "was 0.0500 (33 %) above that mean" in summary(swept, best, None)
 
 
-def test_the_verdict_calls_more_than_chance_only_what_is(swept: Study) -> None:
+def test_only_a_significant_difference_is_called_better(swept: Study) -> None:
     present = made_up("params.yaml", [0.4, 0.4], [2] * 30 + [0] * 10)
-    best = made_up("trial 3", [0.2, 0.3], [2] * 40, trial=3, swept=0.2, batch_size=16)
-    told = words(swept, best, present)
-    assert "mean loss is 0.1500 lower, lower with 2 of 2 seeds" in told
-    assert "reads 10 right more often and 0 less often: in accuracy that is better by" in told
-    assert "more than chance (McNemar's p of these trainings 0.002" in told
-    best = made_up("trial 3", [0.2, 0.6], [2] * 34 + [0] * 6, trial=3, swept=0.2, batch_size=16)
-    told = words(swept, best, present)
-    assert "lower with 1 of 2 seeds" in told
-    assert "0 less often: in accuracy that is no more than chance" in told
+    best = made_up("trial 3", [0.2, 0.3], [2] * 40, trial=3, sweep_loss=0.2, batch_size=16)
+    printed = summary(swept, best, present)
+    assert "mean loss is 0.1500 lower, and its loss is lower with 2 of 2 seeds" in printed
+    assert "predicts 10 validation images correctly more often and 0 less often" in printed
+    assert (
+        "its accuracy is better by more than chance (McNemar's test, exact two-sided p-value 0.002"
+        in printed
+    )
+    best = made_up(
+        "trial 3", [0.2, 0.6], [2] * 34 + [0] * 6, trial=3, sweep_loss=0.2, batch_size=16
+    )
+    printed = summary(swept, best, present)
+    assert "lower with 1 of 2 seeds" in printed
+    assert "0 less often: its accuracy is no different by more than chance" in printed
 
 
-def test_a_winner_that_is_worse_than_the_file_is_called_so(swept: Study) -> None:
+def test_a_winner_that_is_worse_than_the_present_parameters_is_called_worse(swept: Study) -> None:
     present = made_up("params.yaml", [0.1, 0.1], [2] * 40)
-    best = made_up("trial 3", [0.2, 0.3], [2] * 20 + [0] * 20, trial=3, swept=0.2, batch_size=16)
-    told = words(swept, best, present)
-    assert "mean loss is 0.1500 higher, lower with 0 of 2 seeds" in told
-    assert "worse by more than chance" in told
+    best = made_up(
+        "trial 3", [0.2, 0.3], [2] * 20 + [0] * 20, trial=3, sweep_loss=0.2, batch_size=16
+    )
+    printed = summary(swept, best, present)
+    assert "mean loss is 0.1500 higher, and its loss is lower with 0 of 2 seeds" in printed
+    assert "worse by more than chance" in printed
 
 
-def test_an_incomplete_confirmation_names_no_winner(swept: Study) -> None:
-    best = made_up("trial 3", [0.2, 0.3], [2] * 40, trial=3, swept=0.2)
+def test_an_incomplete_confirmation_has_no_winner(swept: Study) -> None:
+    best = made_up("trial 3", [0.2, 0.3], [2] * 40, trial=3, sweep_loss=0.2)
     confirmation = Confirmation([best], None, missing=1)
     assert confirmation.winner is None
-    assert in_words(swept, confirmation, wanted=5).endswith("the same command goes on.")
+    assert describe(swept, confirmation, wanted=5).endswith(
+        "Run the same command again to continue."
+    )
 
 
-def test_a_winner_that_is_the_file_as_it_stands_is_called_so(swept: Study) -> None:
-    same = made_up("trial 0", [0.4, 0.4], [2] * 40, trial=0, swept=0.4)
-    told = words(swept, same, made_up("params.yaml", [0.4, 0.4], [2] * 40))
-    assert told.endswith("These are the values of params.yaml: nothing better was found.")
+def test_a_winner_with_the_present_values_is_no_improvement(swept: Study) -> None:
+    same = made_up("trial 0", [0.4, 0.4], [2] * 40, trial=0, sweep_loss=0.4)
+    printed = summary(swept, same, made_up("params.yaml", [0.4, 0.4], [2] * 40))
+    assert printed.endswith(
+        "These are the present values of params.yaml: nothing better was found."
+    )
 
 
-def test_a_study_that_is_not_done_says_that_it_goes_on(swept: Study) -> None:
-    told = in_words(swept, Confirmation([], None, 0), wanted=50)
-    assert "6 of 50 trials finished (5 complete, 1 pruned), 0 failed; best val loss 0.2000" in told
-    assert told.endswith("The same command goes on.")
+def test_the_summary_of_an_unfinished_study_says_how_to_continue(swept: Study) -> None:
+    printed = describe(swept, Confirmation([], None, 0), wanted=50)
+    assert (
+        "6 of 50 trials finished (5 complete, 1 pruned), 0 failed; best val loss 0.2000" in printed
+    )
+    assert printed.endswith("Run the same command again to continue.")

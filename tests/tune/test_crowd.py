@@ -1,4 +1,4 @@
-"""Many processes that begin one study at the same moment; the losses are made up."""
+"""Many processes that start one study at the same time, with made-up losses."""
 
 import os
 import shutil
@@ -21,9 +21,7 @@ CODE = """
 import sys, time
 from pathlib import Path
 from filelock import FileLock
-from src.data.checks import parse_params
 from src.config.parsing import read
-from src.config.params import Params
 from src.tune.space import Space
 from src.tune.storage import begin_study, open_storage
 from src.tune.study import Study
@@ -33,7 +31,7 @@ tree = read(Path("tests/params.yaml"))
 space, lock = Space(tree), FileLock(lock)
 storage = open_storage(url or None, Path(folder) / "optuna.log", lock)
 begun = begin_study(storage, "study", None, {"params": space.constant()}, lock)
-study = Study(begun, storage, space, parse_params(tree).tune, lock)
+study = Study(begun, storage, space, lock)
 while study.tally().finished < int(wanted):
     number = study.claim(int(wanted))
     if number is None:
@@ -45,12 +43,12 @@ while study.tally().finished < int(wanted):
 
 @pytest.fixture(scope="module")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a database on a server of this test's own."""
+    """The URL of a database on a temporary server."""
     if not (shutil.which("initdb") and shutil.which("pg_ctl")):
         pytest.skip("PostgreSQL's initdb and pg_ctl are not on PATH")
     folder = tmp_path_factory.mktemp("postgres")
     as_user: list[str] = []
-    if os.getuid() == 0:  # as whom the server refuses to run
+    if os.getuid() == 0:  # the server refuses to run as root
         as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
         for path in (folder, *folder.parents[:2]):
             path.chmod(0o755)
@@ -69,7 +67,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def crowd(folder: Path, url: str, *, one_lock: bool) -> None:
-    """Run the processes; they share a lock, or have one each, as on machines of their own."""
+    """Run the processes, with one common lock, or with one each, as on separate machines."""
     command = [sys.executable, "-c", CODE, str(folder)]
     locks = [folder / ("optuna.lock" if one_lock else f"{n}.lock") for n in range(PROCESSES)]
     processes = [
@@ -99,7 +97,7 @@ def test_on_one_machine_the_total_is_exact(tmp_path: Path, database: str) -> Non
 
 
 def test_on_several_machines_the_total_is_exact(tmp_path: Path, postgres: str) -> None:
-    """Without a common lock some begin a trial too many, and take it back."""
+    """Without a common lock, some processes start surplus trials and fail them again."""
     crowd(tmp_path, postgres, one_lock=False)
     found = trials(tmp_path, postgres)
     assert sum(trial.state == TrialState.COMPLETE for trial in found) == WANTED

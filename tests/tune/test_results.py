@@ -1,11 +1,14 @@
+"""The report of a study with made-up losses."""
+
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from PIL import Image
 
+from src.tracking.sweeps import Ended
 from src.tune.confirm import Confirmation
-from src.tune.results import importances, metrics, outcomes, table, write_report
+from src.tune.results import ended_trials, importances, metrics, table, write_report
 from src.tune.study import Study
 from tests.tune.conftest import BeginStudy
 
@@ -14,7 +17,7 @@ NOTHING = Confirmation([], None, 0)
 
 @pytest.fixture
 def study(begin: BeginStudy) -> Study:
-    """Complete trials whose loss is the learning rate's alone; one pruned, failed, running."""
+    """12 complete trials, whose loss is the learning rate; one pruned, one failed, one running."""
     study = begin(sampler="random")
     for _ in range(12):
         number = study.claim(100)
@@ -51,7 +54,7 @@ def test_importance_finds_the_parameter_that_matters(study: Study) -> None:
     assert importances(study) == shares
 
 
-def test_few_or_equal_trials_have_no_importances(begin: BeginStudy) -> None:
+def test_importances_need_several_distinct_losses(begin: BeginStudy) -> None:
     study = begin()
     for _ in range(10):
         number = study.claim(100)
@@ -61,7 +64,7 @@ def test_few_or_equal_trials_have_no_importances(begin: BeginStudy) -> None:
     assert importances(study) == {}
 
 
-def test_the_pictures_show_something(study: Study, tmp_path: Path) -> None:
+def test_the_plots_are_not_blank(study: Study, tmp_path: Path) -> None:
     files = write_report(study, NOTHING, tmp_path / "study.csv")
     pictures = [path for path in files if path.suffix == ".png"]
     assert [path.stem for path in pictures] == [
@@ -77,15 +80,15 @@ def test_the_pictures_show_something(study: Study, tmp_path: Path) -> None:
             assert len(colours) > 10
 
 
-def test_ended_trials_are_told_with_their_outcome(study: Study) -> None:
-    told = outcomes(study)
-    assert [number for number, *_ in told] == list(range(14))
+def test_ended_trials_have_their_results(study: Study) -> None:
+    ended = ended_trials(study)
+    assert [one.trial for one in ended] == list(range(14))
     first, failed = study.trials()[0], study.trials()[13]
-    assert told[0] == (0, "complete", first.value, "", first.params)
-    assert told[13] == (13, "failed", None, "a reason, with a comma", failed.params)
+    assert ended[0] == Ended(0, "complete", first.value, drawn=first.params)
+    assert ended[13] == Ended(13, "failed", None, "a reason, with a comma", drawn=failed.params)
 
 
-def test_the_numbers_of_a_study_are_those_of_its_trials(study: Study) -> None:
+def test_the_metrics_of_a_study_are_those_of_its_trials(study: Study) -> None:
     found = metrics(study, NOTHING)
     best = min(trial.value for trial in study.trials() if trial.value is not None)
     assert (found["trials_complete"], found["trials_pruned"], found["trials_failed"]) == (12, 1, 1)

@@ -1,4 +1,4 @@
-"""One call of the sweep, with made-up trials where their number does not matter."""
+"""One call of the sweep: made-up trials, real confirmation and report."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from src.core.progress import Epoch
+from src.tracking.sweeps import Ended
 from src.tune.confirm import choose
-from src.tune.session import run_session
+from src.tune.session import Session
 from src.tune.study import Study
 from tests.conftest import shrunk
 from tests.tune.conftest import BeginStudy
@@ -17,11 +18,11 @@ from tests.tune.conftest import BeginStudy
 PRESENT = shrunk(tune__confirm={"top": 2, "seeds": 2})
 
 
-class Record:
-    """Remembers what it is to hold."""
+class Tracker:
+    """Keeps what it receives."""
 
     def __init__(self) -> None:
-        self.ended: list[Any] = []
+        self.ended: list[Ended] = []
         self.metrics: dict[str, float] = {}
         self.files: list[str] = []
 
@@ -31,31 +32,22 @@ class Record:
     def on_epoch(self, trial: int, epoch: Epoch) -> None:
         pass
 
-    def on_end(self, trial: int, state: str, value: float | None, reason: str) -> None:
+    def on_end(self, ended: Ended) -> None:
         pass
 
-    def mirror(self, outcomes: Iterable[Any]) -> None:
-        self.ended = [*outcomes]
+    def mirror(self, trials: Iterable[Ended]) -> None:
+        self.ended = [*trials]
 
     def conclude(self, metrics: Mapping[str, float], files: Iterable[Path]) -> None:
         self.metrics = dict(metrics)
         self.files = [path.name for path in files]
 
 
-def run(study: Study, wanted: int, timeout: float = float("inf")) -> Record:
-    record = Record()
+def run(study: Study, wanted: int, timeout: float = float("inf")) -> Tracker:
+    tracker = Tracker()
     csv = Path("reports/tune/study.csv")
-    run_session(
-        study,
-        PRESENT,
-        record,
-        csv,
-        check=lambda: None,
-        wanted=wanted,
-        workers=2,
-        timeout=timeout,
-    )
-    return record
+    Session(study, PRESENT, tracker, csv, lambda: None, wanted, 2, timeout).run()
+    return tracker
 
 
 def complete(study: Study, count: int) -> None:
@@ -70,12 +62,12 @@ def test_a_study_with_enough_trials_is_confirmed_and_reported(
 ) -> None:
     study = begin()
     complete(study, 5)
-    record = run(study, wanted=5)
+    tracker = run(study, wanted=5)
     printed = capsys.readouterr().out
     assert "study study: 5 of 5 trials finished" in printed
-    assert "The winner by its mean is trial" in printed
-    assert [number for number, *_ in record.ended] == [0, 1, 2, 3, 4]
-    assert record.files == [
+    assert " wins with the lowest mean loss" in printed
+    assert [ended.trial for ended in tracker.ended] == [0, 1, 2, 3, 4]
+    assert tracker.files == [
         "study.csv",
         "history.png",
         "importances.png",
@@ -85,33 +77,34 @@ def test_a_study_with_enough_trials_is_confirmed_and_reported(
     ]
     rows = pd.read_csv("reports/tune/study/confirmation.csv").set_index("candidate")
     fresh = rows[rows["seed"] > 0]["val_loss"].groupby("candidate").mean().drop("params.yaml")
-    assert record.metrics["winner_val_loss_mean"] == pytest.approx(fresh.min())
-    assert record.metrics["best_val_loss"] == 1.0
-    assert sum(v for k, v in record.metrics.items() if "importance" in k) == pytest.approx(1)
+    assert tracker.metrics["winner_val_loss_mean"] == pytest.approx(fresh.min())
+    assert tracker.metrics["best_val_loss"] == 1.0
+    assert sum(v for k, v in tracker.metrics.items() if "importance" in k) == pytest.approx(1)
 
     chosen, why = choose(study, PRESENT)
     assert chosen.name == fresh.idxmin()
-    worse = fresh.min() > record.metrics["present_val_loss_mean"]
+    worse = fresh.min() > tracker.metrics["present_val_loss_mean"]
     assert ("NO improvement" in why) == worse
 
 
-def test_no_trial_is_begun_when_there_is_no_time(
+def test_no_trial_starts_after_the_timeout(
     begin: BeginStudy, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = begin()
     complete(study, 2)
-    record = run(study, wanted=5, timeout=0)
+    tracker = run(study, wanted=5, timeout=0)
     assert len(study.trials()) == 2
-    assert record.files == ["study.csv"]
-    assert capsys.readouterr().out.endswith("The same command goes on.\n")
+    assert tracker.files == ["study.csv"]
+    assert capsys.readouterr().out.endswith("Run the same command again to continue.\n")
 
 
 def test_trials_that_a_killed_process_left_do_not_stay_open(
     begin: BeginStudy, workplace: Path
 ) -> None:
     killed = begin()
-    killed._me = {**killed._me, "process.id": "999999999"}
+    killed._owner = {**killed._owner, "process.id": "999999999"}
     killed.claim(5)
-    record = run(begin(), wanted=5, timeout=0)
-    ((number, state, _, reason, _),) = record.ended
-    assert (number, state, reason) == (0, "failed", "its process was killed")
+    tracker = run(begin(), wanted=5, timeout=0)
+    (ended,) = tracker.ended
+    assert (ended.trial, ended.state) == (0, "failed")
+    assert ended.reason == "its process was killed"

@@ -1,3 +1,5 @@
+"""The search space, from ranges in params.yaml to parameters."""
+
 from typing import Any
 
 import pytest
@@ -25,7 +27,7 @@ RATE = {"type": "float", "low": 0.001, "high": 0.1, "log": True}
 KERNELS = {"type": "per_layer", "choices": [3, 5]}
 
 
-def test_ranges_become_distributions_for_lists_one_for_each_entry() -> None:
+def test_ranges_become_distributions_for_lists_one_per_entry() -> None:
     found = space(
         {
             "train.optimizer.learning_rate": RATE,
@@ -62,7 +64,7 @@ def test_impossible_combinations_say_why(values: dict[str, Any], reason: str) ->
         space({"model.kernel_sizes": KERNELS}).params(values)
 
 
-def test_the_present_values_are_a_point_of_the_space_or_none() -> None:
+def test_the_present_values_are_none_outside_the_space() -> None:
     ranges = {"model.kernel_sizes": KERNELS, "train.optimizer.learning_rate": RATE}
     assert space(ranges).present() == {
         "model.kernel_sizes.0": 3,
@@ -73,7 +75,7 @@ def test_the_present_values_are_a_point_of_the_space_or_none() -> None:
     assert space(ranges, {"model.kernel_sizes": [3, 7]}).present() is None
 
 
-def test_what_varies_is_not_part_of_what_is_constant() -> None:
+def test_the_constant_part_has_no_values_that_vary() -> None:
     ranges = {"model.kernel_sizes": KERNELS, "train.optimizer.learning_rate": RATE}
     first = space(ranges).constant()
     varied = {"model.kernel_sizes": [5, 5], "train.optimizer.learning_rate": 0.01}
@@ -95,7 +97,7 @@ def test_a_grid_is_every_combination() -> None:
     assert {"model.kernel_sizes.0": 5, "model.kernel_sizes.1": 3, "train.epochs": 2} in points
 
 
-def test_the_most_epochs_are_those_of_the_range_or_of_the_file() -> None:
-    assert space({"model.kernel_sizes": KERNELS}).most_epochs() == 2
+def test_the_maximum_of_epochs_is_from_the_range_or_else_from_the_file() -> None:
+    assert space({"model.kernel_sizes": KERNELS}).max_epochs() == 2
     epochs = {"type": "categorical", "choices": [4, 9, 3]}
-    assert space({"train.epochs": epochs}).most_epochs() == 9
+    assert space({"train.epochs": epochs}).max_epochs() == 9

@@ -1,4 +1,4 @@
-"""Studies in real files, torn, truncated and locked."""
+"""Studies in real files: truncated, damaged and locked."""
 
 import subprocess
 import time
@@ -42,7 +42,7 @@ def values(journal: Path) -> list[float | None]:
     return [trial.value for trial in load_study(opened(journal.parent), "study").trials]
 
 
-def test_a_torn_last_line_is_taken_away_and_all_before_it_is_there(three: Path) -> None:
+def test_an_incomplete_last_line_is_removed_and_the_rest_is_kept(three: Path) -> None:
     with three.open("ab") as journal:
         journal.write(b'{"op_code":4,"worker_id":"x","stu')
     assert values(three) == [1.0, 2.0, 3.0]
@@ -50,7 +50,7 @@ def test_a_torn_last_line_is_taken_away_and_all_before_it_is_there(three: Path) 
     assert values(three) == [1.0, 2.0, 3.0, 4.0]
 
 
-def test_a_line_that_was_torn_while_the_file_was_open_harms_nobody(three: Path) -> None:
+def test_a_line_cut_off_by_another_process_does_no_harm_to_an_open_study(three: Path) -> None:
     study = begun(three.parent)
     with three.open("ab") as journal:
         journal.write(b'{"op_code":4,"work')
@@ -58,14 +58,14 @@ def test_a_line_that_was_torn_while_the_file_was_open_harms_nobody(three: Path) 
     assert values(three) == [1.0, 2.0, 3.0, 4.0]
 
 
-def test_a_line_that_lacks_its_end_only_is_kept(three: Path) -> None:
+def test_a_last_line_without_its_newline_is_kept(three: Path) -> None:
     content = three.read_bytes()
     assert content.endswith(b"\n")
     three.write_bytes(content[:-1])
     assert values(three) == [1.0, 2.0, 3.0]
 
 
-def test_a_truncated_file_has_the_trials_before_its_end_wherever_that_is(three: Path) -> None:
+def test_a_file_truncated_anywhere_keeps_the_trials_before_that(three: Path) -> None:
     content = three.read_bytes()
     ends = [i + 1 for i, byte in enumerate(content) if byte == ord("\n")]
     for size in range(ends[-3], len(content), 7):
@@ -75,21 +75,23 @@ def test_a_truncated_file_has_the_trials_before_its_end_wherever_that_is(three: 
         assert len(found) >= sum(size >= end - 1 for end in ends[-3:])
 
 
-def test_zeros_at_the_end_as_a_power_cut_leaves_them_are_taken_away(three: Path) -> None:
+def test_zeros_at_the_end_as_after_a_power_cut_are_removed(three: Path) -> None:
     with three.open("ab") as journal:
         journal.write(b"\0" * 512)
     assert values(three) == [1.0, 2.0, 3.0]
 
 
 @pytest.mark.parametrize("garbage", [b"garbage\n", b"null\n", b"[]\n", b"\xff\xfe\n", b"\n"])
-def test_damage_before_the_end_is_told_with_the_way_back(three: Path, garbage: bytes) -> None:
+def test_damage_before_the_end_is_reported_with_a_repair_command(
+    three: Path, garbage: bytes
+) -> None:
     lines = three.read_bytes().splitlines(keepends=True)
     three.write_bytes(b"".join([*lines[:-1], garbage, lines[-1]]))
     with pytest.raises(UserError, match=rf"line {len(lines)} is damaged; .*sed -i '{len(lines)},"):
         opened(three.parent)
 
 
-def test_the_way_back_works(three: Path) -> None:
+def test_the_repair_command_works(three: Path) -> None:
     lines = three.read_bytes().splitlines(keepends=True)
     three.write_bytes(b"".join([*lines[:-1], b"garbage\n", lines[-1]]))
     with pytest.raises(UserError) as caught:
@@ -100,7 +102,7 @@ def test_the_way_back_works(three: Path) -> None:
     assert (three.parent / "optuna.log.damaged").exists()
 
 
-def test_a_lock_left_behind_stops_nobody(three: Path) -> None:
+def test_stale_lock_files_are_ignored(three: Path) -> None:
     Path(f"{three}.lock").symlink_to(three)  # Optuna's own, of a killed process
     (three.parent / "optuna.log.flock").touch()
     (three.parent / "optuna.lock").touch()
@@ -112,7 +114,7 @@ def test_a_lock_left_behind_stops_nobody(three: Path) -> None:
     assert three.read_bytes().startswith(content)
 
 
-def test_a_damaged_database_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_damaged_database_is_reported_in_one_line(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'studies.db'}"
     study = optuna.create_study(storage=url)
     study.add_trial(optuna.create_trial(value=1.0))
@@ -131,19 +133,19 @@ def test_a_damaged_database_is_told_in_one_line(tmp_path: Path) -> None:
         ("oracle://x/y", "--storage oracle"),
     ],
 )
-def test_a_storage_that_is_none_is_told_in_one_line(tmp_path: Path, url: str, message: str) -> None:
+def test_an_invalid_storage_is_reported_in_one_line(tmp_path: Path, url: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         opened(tmp_path, url)
     assert "\n" not in str(caught.value)
 
 
-def test_a_password_is_not_told(tmp_path: Path) -> None:
+def test_a_password_is_not_shown(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         opened(tmp_path, "postgresql://somebody:secret@127.0.0.1:1/none")
     assert "secret" not in str(caught.value)
 
 
-def test_a_study_is_found_again_with_its_seed(tmp_path: Path) -> None:
+def test_a_study_keeps_its_seed(tmp_path: Path) -> None:
     first = begun(tmp_path, seed=3)
     again = begun(tmp_path)
     assert first.user_attrs == again.user_attrs
@@ -160,7 +162,7 @@ def test_a_study_is_found_again_with_its_seed(tmp_path: Path) -> None:
         ({"files": {"src/a.py": "1", "src/b.py": "1"}}, r"src/b\.py has changed since"),
     ],
 )
-def test_a_study_refuses_what_it_was_not_begun_with(
+def test_a_study_refuses_another_identity(
     tmp_path: Path, changed: dict[str, Any], message: str
 ) -> None:
     begun(tmp_path)
@@ -168,32 +170,32 @@ def test_a_study_refuses_what_it_was_not_begun_with(
         begun(tmp_path, {**IDENTITY, **changed})
 
 
-def test_only_the_parts_given_are_compared(tmp_path: Path) -> None:
+def test_only_the_given_parts_are_compared(tmp_path: Path) -> None:
     check_unchanged(begun(tmp_path), {"params": IDENTITY["params"]})
 
 
 def test_another_seed_is_refused(tmp_path: Path) -> None:
     begun(tmp_path)
-    with pytest.raises(UserError, match=r"--seed: study study draws with 0, not 5"):
+    with pytest.raises(UserError, match=r"--seed: study study has seed 0, not 5"):
         begun(tmp_path, seed=5)
 
 
-def test_a_study_that_is_not_there_is_told_with_those_that_are(three: Path) -> None:
-    with pytest.raises(UserError, match=r"study other: not found \(there are: study\)"):
+def test_an_unknown_study_is_reported_with_the_existing_ones(three: Path) -> None:
+    with pytest.raises(UserError, match=r"study other: not found \(existing studies: study\)"):
         load_study(opened(three.parent), "other")
 
 
-def test_a_study_of_something_else_is_refused(
+def test_a_study_of_another_program_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     study = optuna.create_study(storage=opened(tmp_path), study_name="study")
     study.add_trial(optuna.create_trial(value=1.0))
-    with pytest.raises(UserError, match="not one of idxflow's"):
+    with pytest.raises(UserError, match="not created by idxflow"):
         begun(tmp_path)
 
 
-def test_a_study_whose_first_process_was_killed_at_its_birth_is_begun(
+def test_a_study_whose_creator_was_killed_is_initialized_by_the_next_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 from src.core.errors import UserError
 from src.core.processes import _started
 from src.core.progress import Epoch
-from src.tune.study import FAILURES, TRIES, Study
+from src.tune.study import MAX_FAILURES, MAX_TRIES, Study
 from tests.tune.conftest import BeginStudy
 
 SAMPLERS = ["tpe", "random", "grid", "qmc", "cma-es", "gp"]
@@ -54,11 +54,10 @@ def states(study: Study) -> list[str]:
     return [trial.state.name for trial in study.trials()]
 
 
-def test_no_more_trials_are_begun_than_wanted_whoever_asks(begin: BeginStudy) -> None:
+def test_processes_together_start_no_more_trials_than_wanted(begin: BeginStudy) -> None:
     first, second = begin(), begin()
-    started = _started(psutil.Process(1))  # the second stands for another process that lives
-    assert started is not None
-    second._me = {**second._me, "process.id": "1", "process.started": started}
+    started = _started(psutil.Process(1))  # the second stands for another live process
+    second._owner = {**second._owner, "process.id": "1", "process.started": started}
     assert [first.claim(3), second.claim(3), first.claim(3)] == [0, 1, 2]
     assert first.claim(3) is None
     assert second.claim(3) is None
@@ -98,11 +97,11 @@ def test_no_first_trial_is_forced_into_a_space_that_does_not_hold_it(begin: Begi
 
 def test_when_too_many_fail_the_sweep_ends_with_the_reason(begin: BeginStudy) -> None:
     study = begin()
-    for _ in range(FAILURES):
+    for _ in range(MAX_FAILURES):
         study.fail(claimed(study, 3), "the loss became nan")
     with pytest.raises(UserError, match="10 trials failed, the last because the loss became"):
         study.claim(3)
-    assert claimed(study, wanted=FAILURES + 1) == FAILURES
+    assert claimed(study, wanted=MAX_FAILURES + 1) == MAX_FAILURES
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -129,7 +128,7 @@ def test_an_interrupted_study_goes_on_as_it_would_have(begin: BeginStudy, sample
         part = begin("parts", sampler=sampler, **space)
         run(part, wanted)
         if wanted < 12:
-            part.lose(claimed(part), "the sweep was stopped", blame=False)
+            part.requeue(claimed(part), "the sweep was stopped", blame=False)
     expected, found = draws(whole), draws(begin("parts", sampler=sampler, **space))
     if sampler == "cma-es":  # draws by the numbers of trials, too, which a stopped one takes up
         assert len({str(values) for values in found}) == 12
@@ -141,7 +140,7 @@ def test_what_was_lost_is_run_again_with_the_same_values(begin: BeginStudy) -> N
     study = begin()
     number = claimed(study)
     values = study.values(number)
-    study.lose(number, "its worker was killed", blame=True)
+    study.requeue(number, "its worker was killed", blame=True)
     again = claimed(study)
     assert again != number
     assert study.values(again) == values
@@ -154,28 +153,28 @@ def test_values_that_kill_every_worker_are_given_up(begin: BeginStudy) -> None:
     study = begin()
     first = claimed(study)
     values = study.values(first)
-    study.lose(first, "its worker was killed", blame=True)
-    for _ in range(TRIES - 1):
+    study.requeue(first, "its worker was killed", blame=True)
+    for _ in range(MAX_TRIES - 1):
         number = claimed(study)
         assert study.values(number) == values
-        study.lose(number, "its worker was killed", blame=True)
+        study.requeue(number, "its worker was killed", blame=True)
     assert study.values(claimed(study)) != values
     assert study.tally().failed == 1
     reasons = [trial.user_attrs.get("reason") for trial in study.trials()]
-    assert reasons[-2] == f"its worker was killed, {TRIES} times"
+    assert reasons[-2] == f"its worker was killed, {MAX_TRIES} times"
 
 
 def test_stopping_a_sweep_is_not_held_against_its_values(begin: BeginStudy) -> None:
     study = begin()
     values = study.values(claimed(study))
-    for _ in range(2 * TRIES):
-        study.lose(study.running[0], "the sweep was stopped", blame=False)
+    for _ in range(2 * MAX_TRIES):
+        study.requeue(study.running[0], "the sweep was stopped", blame=False)
         assert study.values(claimed(study)) == values
 
 
 def test_trials_of_a_killed_process_are_run_again(begin: BeginStudy) -> None:
     killed = begin()
-    killed._me = {**killed._me, "process.id": "999999999"}
+    killed._owner = {**killed._owner, "process.id": "999999999"}
     number = claimed(killed)
     values = killed.values(number)
     study = begin()
@@ -189,7 +188,7 @@ def test_a_trial_claimed_by_a_process_that_was_killed_in_the_act_is_found(
     begin: BeginStudy,
 ) -> None:
     killed = begin()
-    dead = {**killed._me, "process.id": "999999999"}
+    dead = {**killed._owner, "process.id": "999999999"}
     killed.optuna.enqueue_trial({}, user_attrs={"owner": dead})
     killed.optuna.ask()
     study = begin()
@@ -203,11 +202,11 @@ def test_trials_of_another_machine_are_left_alone_while_it_shows_life(
     clock = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     other, study = begin(), begin()
-    other._me = {**other._me, "host": "elsewhere"}
+    other._owner = {**other._owner, "host": "elsewhere"}
     number = claimed(other, wanted=1)
     for _ in range(30):
         clock[0] += 30.0
-        other.beat()
+        other.heartbeat()
         assert study.claim(1) is None
     clock[0] += 120.0
     assert study.claim(1) is None
@@ -227,7 +226,7 @@ def test_of_trials_begun_at_once_without_a_common_lock_the_first_stay(
             study.optuna.add_trial(optuna.create_trial(value=value))
         return {}
 
-    monkeypatch.setattr(study, "_fixed", others_are_faster)
+    monkeypatch.setattr(study, "_fixed_values", others_are_faster)
     assert study.claim(2) is None
     assert states(study) == ["COMPLETE", "COMPLETE", "FAIL"]
     assert study.tally().failed == 0
@@ -268,12 +267,12 @@ def test_a_grid_waits_for_its_last_points(begin: BeginStudy) -> None:
         claimed(study, wanted=13)
     assert study.claim(13) is None
     assert not study.is_done(13)
-    study.lose(study.running[0], "the sweep was stopped", blame=False)
+    study.requeue(study.running[0], "the sweep was stopped", blame=False)
     assert not study.is_done(13)
     assert claimed(study, wanted=13) == 12
 
 
 def test_what_is_kept_with_a_study_is_there_for_others(begin: BeginStudy) -> None:
-    begin().keep("confirmed.1", {"val_loss": 0.1})
-    assert begin().recall("confirmed.1") == {"val_loss": 0.1}
-    assert begin().recall("confirmed.2") is None
+    begin().save_result("confirmed.1", {"val_loss": 0.1})
+    assert begin().load_result("confirmed.1") == {"val_loss": 0.1}
+    assert begin().load_result("confirmed.2") is None
