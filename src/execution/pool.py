@@ -59,7 +59,7 @@ class Pool:
         self._interruption.__enter__()
         return self
 
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         for worker in [*self._workers]:
             self._remove(worker)
         self._interruption.__exit__(kind, error, trace)
