@@ -4,7 +4,8 @@ import argparse
 import difflib
 import sys
 
-from src.core.cli import Parser, name, run
+from src.core.cli import Parser, run
+from src.tune.options import add_study_options
 
 
 def _arguments() -> argparse.Namespace:
@@ -13,14 +14,7 @@ def _arguments() -> argparse.Namespace:
         description=f"{__doc__} The winner is the trial with the lowest mean validation loss over "
         "the seeds of the confirmation. `dvc repro` then trains it.",
     )
-    parser.add_argument(
-        "--study",
-        type=name,
-        default="sweep",
-        metavar="NAME",
-        help="name of the study (default: sweep)",
-    )
-    parser.add_argument("--storage", metavar="URL", help="database of the study, as for src.tune")
+    add_study_options(parser)
     parser.add_argument("--dry-run", action="store_true", help="show the diff without writing it")
     return parser.parse_args()
 

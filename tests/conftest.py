@@ -1,6 +1,7 @@
 """What the tests share: small parameters, and the real embedded digits."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,14 @@ import torch
 
 from src.config.params import Params
 from src.config.parsing import read
+from src.core import paths
 from src.core.runtime import generator
 from src.data.catalogue import DIGITS
 from src.data.checks import parse_params
+from src.data.imageset import save_images
 from src.data.sources import obtain
 from src.data.splits import Splits, read_splits
+from src.execution.pool import Pool
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "tests/params.yaml"
@@ -62,3 +66,20 @@ def few(mnist_5k: Splits) -> Splits:
         mnist_5k.val.subset(torch.arange(100)),
         mnist_5k.test.subset(torch.arange(100)),
     )
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, few: Splits, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with the only data that a sweep may read: training and validation."""
+    save_images(tmp_path / paths.SOURCE_TENSORS / paths.TRAIN, few.train)
+    save_images(tmp_path / paths.SOURCE_TENSORS / paths.VAL, few.val)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def pool(workplace: Path) -> Iterator[Pool]:
+    """One worker with one thread."""
+    with Pool(1, shrunk().runtime, check=lambda: None) as opened:
+        yield opened

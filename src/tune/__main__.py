@@ -4,7 +4,8 @@ import argparse
 import os
 from typing import Any
 
-from src.core.cli import Parser, count, name, run, seconds, seed
+from src.core.cli import Parser, count, run, seconds, seed
+from src.tune.options import add_study_options
 
 
 def _arguments() -> argparse.Namespace:
@@ -28,19 +29,7 @@ def _arguments() -> argparse.Namespace:
         metavar="N",
         help="training processes, with one thread each (default: one per CPU, at most 8)",
     )
-    parser.add_argument(
-        "--study",
-        type=name,
-        default="sweep",
-        metavar="NAME",
-        help="name of the study (default: sweep)",
-    )
-    parser.add_argument(
-        "--storage",
-        metavar="URL",
-        help="database of the study, which machines can share, such as "
-        "postgresql://user@host/name (default: optuna.log in the repository)",
-    )
+    add_study_options(parser)
     parser.add_argument(
         "--timeout",
         type=seconds,
