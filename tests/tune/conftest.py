@@ -1,6 +1,6 @@
-"""Studies in temporary journals, and workers on few digits."""
+"""Studies in temporary journals, and the workers of tests/execution."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,12 @@ from filelock import FileLock
 
 from src.config.parsing import read
 from src.config.values import with_values
-from src.core import paths
-from src.data.imageset import save_images
-from src.data.splits import Splits
-from src.execution.pool import Pool
 from src.tune.space import Space
 from src.tune.storage import begin_study, open_storage
 from src.tune.study import Study
-from tests.conftest import PARAMS, shrunk
+from tests.conftest import PARAMS
+from tests.execution.conftest import pool as pool
+from tests.execution.conftest import workplace as workplace
 
 SPACE: dict[str, Any] = {
     "train.optimizer.learning_rate": {"type": "float", "low": 0.001, "high": 0.1, "log": True},
@@ -47,20 +45,3 @@ def begin(tmp_path: Path) -> BeginStudy:
         return Study(begun, storage, found, lock)
 
     return opened
-
-
-@pytest.fixture
-def workplace(tmp_path: Path, few: Splits, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the only data that a sweep may read: training and validation."""
-    save_images(tmp_path / paths.SOURCE_TENSORS / paths.TRAIN, few.train)
-    save_images(tmp_path / paths.SOURCE_TENSORS / paths.VAL, few.val)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    return tmp_path
-
-
-@pytest.fixture
-def pool(workplace: Path) -> Iterator[Pool]:
-    """One worker with one thread."""
-    with Pool(1, shrunk().runtime, check=lambda: None) as opened:
-        yield opened
