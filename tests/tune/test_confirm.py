@@ -207,7 +207,7 @@ def test_only_a_significant_difference_is_called_better(study: Study) -> None:
     )
     printed = summary(study, best, present)
     assert "lower with 1 of 2 seeds" in printed
-    assert "0 less often: its accuracy is no different by more than chance" in printed
+    assert "0 less often: its accuracy is not different by more than chance" in printed
 
 
 def test_a_winner_that_is_worse_than_the_present_parameters_is_called_worse(study: Study) -> None:
