@@ -126,10 +126,10 @@ class Pool:
     def _start(self) -> _Worker:
         self._check()
         index = min({*range(self._size)} - {worker.index for worker in self._workers})
-        ours, theirs = Pipe()
+        connection, remote = Pipe()
         process = subprocess.Popen(
-            [sys.executable, "-c", START, str(theirs.fileno()), str(index)],
-            pass_fds=[theirs.fileno()],
+            [sys.executable, "-c", START, str(remote.fileno()), str(index)],
+            pass_fds=[remote.fileno()],
             env={
                 # Idle threads give up the CPU sooner: see the Makefile.
                 "GOMP_SPINCOUNT": "10000",
@@ -139,8 +139,8 @@ class Pool:
             # Ctrl-C must reach only the command, which then stops its workers itself.
             start_new_session=True,
         )
-        theirs.close()
-        worker = _Worker(process, ours, index)
+        remote.close()
+        worker = _Worker(process, connection, index)
         self._workers.append(worker)
         return worker
 

@@ -82,7 +82,9 @@ class Session:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            print(f"Waiting for another process that confirms the winner of {self.study.name}.")
+            print(
+                f"Waiting for another process that confirms the winner of study {self.study.name}."
+            )
             lock.acquire()
         try:
             yield

@@ -62,7 +62,7 @@ def _verdict(best: Confirmed, present: Confirmed) -> str:
     better = int((best.times_correct > present.times_correct).sum())
     worse = int((best.times_correct < present.times_correct).sum())
     p = mcnemar(best.times_correct, present.times_correct)
-    verdict = "no different by more than chance"
+    verdict = "not different by more than chance"
     if p < ALPHA:
         verdict = f"{'better' if better > worse else 'worse'} by more than chance"
     return (

@@ -142,7 +142,7 @@ def test_no_worker_starts_once_the_check_fails(workplace: Path) -> None:
 @pytest.mark.parametrize(
     ("device", "missing", "message"),
     [
-        ("cuda:99", None, "runtime.device: cuda:99 not found"),
+        ("cuda:99", None, "runtime.device: cuda:99 is not there"),
         ("cpu", "train.safetensors", "train.safetensors: not found"),
     ],
 )
@@ -162,6 +162,6 @@ def test_a_bug_that_keeps_a_worker_from_starting_shows_its_traceback(workplace: 
     broken = PARAMS.runtime.model_copy(update={"threads": "two"})
     with Pool(1, broken, check=lambda: None) as pool:
         pool.submit(0, JOB)
-        with pytest.raises(WorkerError, match=r"^RuntimeError: ") as caught:
+        with pytest.raises(WorkerError, match="set_num_threads expects an int") as caught:
             outcome(pool)
     assert "in set_up" in trace(caught.value)

@@ -2,12 +2,14 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 from src.core.errors import UserError
+from src.execution.messages import Failed, Finished, Message
 from src.execution.pool import Pool
 from src.tune.confirm import (
     Candidate,
@@ -27,7 +29,7 @@ PRESENT = shrunk(tune__confirm={"top": 2, "seeds": 2})
 
 
 @pytest.fixture
-def swept(begin: BeginStudy) -> Study:
+def study(begin: BeginStudy) -> Study:
     """A study in which trials 1 and 3 are best; 2 was pruned, and 4 has the values of 3."""
     study = begin()
     for batch_size, value in ((8, 0.9), (16, 0.3), (32, None), (64, 0.2), (64, 0.25), (32, 0.8)):
@@ -58,9 +60,9 @@ def made_up(name: str, losses: list[float], correct: list[int], **about: Any) ->
 
 
 def test_candidates_are_the_best_distinct_complete_trials_and_the_present_parameters(
-    swept: Study,
+    study: Study,
 ) -> None:
-    found = candidates(swept, PRESENT)
+    found = candidates(study, PRESENT)
     assert [candidate.name for candidate in found] == ["trial 3", "trial 1", "params.yaml"]
     assert [candidate.params.train.batch_size for candidate in found] == [64, 16, 32]
     assert found[0].sweep_loss == 0.2
@@ -81,14 +83,14 @@ def test_the_key_of_a_result_depends_on_all_that_affects_the_result(key: str) ->
 
 
 def test_confirming_trains_each_candidate_once_per_seed(
-    swept: Study, pool: Pool, capsys: pytest.CaptureFixture[str]
+    study: Study, pool: Pool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = candidates(swept, PRESENT)
-    confirm(swept, pool, found)
+    found = candidates(study, PRESENT)
+    confirm(study, pool, found)
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 3 * (1 + 2)
     assert printed[0].startswith("confirm trial 3, seed 0: val loss ")
-    confirmation = load_confirmation(swept, found)
+    confirmation = load_confirmation(study, found)
     assert [one.candidate.name for one in confirmation.trials] == ["trial 3", "trial 1"]
     assert confirmation.present is not None
     assert confirmation.winner == min(confirmation.trials, key=lambda one: one.mean)
@@ -96,7 +98,7 @@ def test_confirming_trains_each_candidate_once_per_seed(
         assert len(set(one.losses)) == 2
         assert one.all_losses[0] not in one.losses
         assert one.times_correct[:100].sum() == round(100 * 2 * one.accuracy)
-    confirm(swept, pool, found)
+    confirm(study, pool, found)
     assert capsys.readouterr().out == ""
 
 
@@ -122,7 +124,7 @@ SGD: dict[str, Any] = {
 
 
 def test_a_worker_that_is_killed_while_confirming_is_replaced(
-    swept: Study, pool: Pool, monkeypatch: pytest.MonkeyPatch
+    study: Study, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed: list[int] = []
 
@@ -132,21 +134,40 @@ def test_a_worker_that_is_killed_while_confirming_is_replaced(
             os.kill(pool._workers[0].process.pid, signal.SIGKILL)
         Pool.answer(pool, number, proceed)
 
-    found = candidates(swept, PRESENT)
+    found = candidates(study, PRESENT)
     monkeypatch.setattr(pool, "answer", kill_once)
-    confirm(swept, pool, found)
+    confirm(study, pool, found)
     assert killed
-    assert load_confirmation(swept, found).winner is not None
+    assert load_confirmation(study, found).winner is not None
 
 
-def test_the_winner_has_the_best_mean_not_the_best_single_loss(swept: Study) -> None:
+def test_a_bug_in_a_confirmation_shows_its_traceback(
+    study: Study,
+    pool: Pool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken(timeout: float) -> Iterator[tuple[int, Message]]:
+        for number, message in Pool.messages(pool, timeout):
+            bug = Failed("KeyError: 'x'", "the traceback")
+            yield number, bug if isinstance(message, Finished) else message
+
+    monkeypatch.setattr(pool, "messages", broken)
+    found = candidates(study, PRESENT)[:1]
+    confirm(study, pool, found)
+    printed = capsys.readouterr()
+    assert printed.out.count(": KeyError: 'x'\n") == 3
+    assert printed.err.count("the traceback") == 3
+
+
+def test_the_winner_has_the_best_mean_not_the_best_single_loss(study: Study) -> None:
     first = made_up("trial 3", [0.1, 0.6], [2, 2], trial=3, sweep_loss=0.1)
     second = made_up("trial 1", [0.3, 0.3], [2, 2], trial=1, sweep_loss=0.3)
     assert Confirmation([first, second], None, 0).winner == second
 
 
-def test_an_unconfirmed_study_gives_its_best_trial_with_a_warning(swept: Study) -> None:
-    chosen, why = choose(swept, PRESENT)
+def test_an_unconfirmed_study_gives_its_best_trial_with_a_warning(study: Study) -> None:
+    chosen, why = choose(study, PRESENT)
     assert chosen.name == "trial 3"
     assert "with one seed. It is not confirmed: python -m src.tune --study study" in why
 
@@ -164,17 +185,17 @@ def summary(study: Study, best: Confirmed, present: Confirmed | None) -> str:
     return " ".join(printed.split())
 
 
-def test_the_summary_compares_the_loss_in_the_sweep_with_the_mean(swept: Study) -> None:
+def test_the_summary_compares_the_loss_in_the_sweep_with_the_mean(study: Study) -> None:
     best = made_up("trial 3", [0.2, 0.3], [2] * 40, trial=3, sweep_loss=0.2)
-    assert "with one seed, was 0.0500 (20 %) below that mean" in summary(swept, best, None)
+    assert "with one seed, was 0.0500 (20 %) below that mean" in summary(study, best, None)
     best = made_up("trial 3", [0.2, 0.1], [2] * 40, trial=3, sweep_loss=0.2)
-    assert "was 0.0500 (33 %) above that mean" in summary(swept, best, None)
+    assert "was 0.0500 (33 %) above that mean" in summary(study, best, None)
 
 
-def test_only_a_significant_difference_is_called_better(swept: Study) -> None:
+def test_only_a_significant_difference_is_called_better(study: Study) -> None:
     present = made_up("params.yaml", [0.4, 0.4], [2] * 30 + [0] * 10)
     best = made_up("trial 3", [0.2, 0.3], [2] * 40, trial=3, sweep_loss=0.2, batch_size=16)
-    printed = summary(swept, best, present)
+    printed = summary(study, best, present)
     assert "mean loss is 0.1500 lower, and its loss is lower with 2 of 2 seeds" in printed
     assert "predicts 10 validation images correctly more often and 0 less often" in printed
     assert (
@@ -184,40 +205,40 @@ def test_only_a_significant_difference_is_called_better(swept: Study) -> None:
     best = made_up(
         "trial 3", [0.2, 0.6], [2] * 34 + [0] * 6, trial=3, sweep_loss=0.2, batch_size=16
     )
-    printed = summary(swept, best, present)
+    printed = summary(study, best, present)
     assert "lower with 1 of 2 seeds" in printed
-    assert "0 less often: its accuracy is no different by more than chance" in printed
+    assert "0 less often: its accuracy is not different by more than chance" in printed
 
 
-def test_a_winner_that_is_worse_than_the_present_parameters_is_called_worse(swept: Study) -> None:
+def test_a_winner_that_is_worse_than_the_present_parameters_is_called_worse(study: Study) -> None:
     present = made_up("params.yaml", [0.1, 0.1], [2] * 40)
     best = made_up(
         "trial 3", [0.2, 0.3], [2] * 20 + [0] * 20, trial=3, sweep_loss=0.2, batch_size=16
     )
-    printed = summary(swept, best, present)
+    printed = summary(study, best, present)
     assert "mean loss is 0.1500 higher, and its loss is lower with 0 of 2 seeds" in printed
     assert "worse by more than chance" in printed
 
 
-def test_an_incomplete_confirmation_has_no_winner(swept: Study) -> None:
+def test_an_incomplete_confirmation_has_no_winner(study: Study) -> None:
     best = made_up("trial 3", [0.2, 0.3], [2] * 40, trial=3, sweep_loss=0.2)
     confirmation = Confirmation([best], None, missing=1)
     assert confirmation.winner is None
-    assert describe(swept, confirmation, wanted=5).endswith(
+    assert describe(study, confirmation, wanted=5).endswith(
         "Run the same command again to continue."
     )
 
 
-def test_a_winner_with_the_present_values_is_no_improvement(swept: Study) -> None:
+def test_a_winner_with_the_present_values_is_no_improvement(study: Study) -> None:
     same = made_up("trial 0", [0.4, 0.4], [2] * 40, trial=0, sweep_loss=0.4)
-    printed = summary(swept, same, made_up("params.yaml", [0.4, 0.4], [2] * 40))
+    printed = summary(study, same, made_up("params.yaml", [0.4, 0.4], [2] * 40))
     assert printed.endswith(
         "These are the present values of params.yaml: nothing better was found."
     )
 
 
-def test_the_summary_of_an_unfinished_study_says_how_to_continue(swept: Study) -> None:
-    printed = describe(swept, Confirmation([], None, 0), wanted=50)
+def test_the_summary_of_an_unfinished_study_says_how_to_continue(study: Study) -> None:
+    printed = describe(study, Confirmation([], None, 0), wanted=50)
     assert (
         "6 of 50 trials finished (5 complete, 1 pruned), 0 failed; best val loss 0.2000" in printed
     )

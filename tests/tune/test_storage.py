@@ -22,7 +22,7 @@ def opened(folder: Path, url: str | None = None) -> optuna.storages.BaseStorage:
     return open_storage(url, folder / "optuna.log", FileLock(folder / "optuna.lock"))
 
 
-def begun(
+def created(
     folder: Path, identity: dict[str, Any] = IDENTITY, seed: int | None = None
 ) -> optuna.Study:
     lock = FileLock(folder / "optuna.lock")
@@ -32,7 +32,7 @@ def begun(
 @pytest.fixture
 def three(tmp_path: Path) -> Path:
     """The journal of a study with three finished trials."""
-    study = begun(tmp_path)
+    study = created(tmp_path)
     for value in (1.0, 2.0, 3.0):
         study.add_trial(optuna.create_trial(value=value))
     return tmp_path / "optuna.log"
@@ -46,12 +46,12 @@ def test_an_incomplete_last_line_is_removed_and_the_rest_is_kept(three: Path) ->
     with three.open("ab") as journal:
         journal.write(b'{"op_code":4,"worker_id":"x","stu')
     assert values(three) == [1.0, 2.0, 3.0]
-    begun(three.parent).add_trial(optuna.create_trial(value=4.0))
+    created(three.parent).add_trial(optuna.create_trial(value=4.0))
     assert values(three) == [1.0, 2.0, 3.0, 4.0]
 
 
 def test_a_line_cut_off_by_another_process_does_no_harm_to_an_open_study(three: Path) -> None:
-    study = begun(three.parent)
+    study = created(three.parent)
     with three.open("ab") as journal:
         journal.write(b'{"op_code":4,"work')
     study.add_trial(optuna.create_trial(value=4.0))
@@ -109,7 +109,7 @@ def test_stale_lock_files_are_ignored(three: Path) -> None:
     content = three.read_bytes()
     started = time.monotonic()
     assert values(three) == [1.0, 2.0, 3.0]
-    begun(three.parent).add_trial(optuna.create_trial(value=4.0))
+    created(three.parent).add_trial(optuna.create_trial(value=4.0))
     assert time.monotonic() - started < 20
     assert three.read_bytes().startswith(content)
 
@@ -146,11 +146,11 @@ def test_a_password_is_not_shown(tmp_path: Path) -> None:
 
 
 def test_a_study_keeps_its_seed(tmp_path: Path) -> None:
-    first = begun(tmp_path, seed=3)
-    again = begun(tmp_path)
+    first = created(tmp_path, seed=3)
+    again = created(tmp_path)
     assert first.user_attrs == again.user_attrs
     assert again.user_attrs["begun"]["seed"] == 3
-    assert begun(tmp_path, seed=3).user_attrs == first.user_attrs
+    assert created(tmp_path, seed=3).user_attrs == first.user_attrs
 
 
 @pytest.mark.parametrize(
@@ -165,19 +165,19 @@ def test_a_study_keeps_its_seed(tmp_path: Path) -> None:
 def test_a_study_refuses_another_identity(
     tmp_path: Path, changed: dict[str, Any], message: str
 ) -> None:
-    begun(tmp_path)
+    created(tmp_path)
     with pytest.raises(UserError, match=rf"study study: {message}.*--study NAME"):
-        begun(tmp_path, {**IDENTITY, **changed})
+        created(tmp_path, {**IDENTITY, **changed})
 
 
 def test_only_the_given_parts_are_compared(tmp_path: Path) -> None:
-    check_unchanged(begun(tmp_path), {"params": IDENTITY["params"]})
+    check_unchanged(created(tmp_path), {"params": IDENTITY["params"]})
 
 
 def test_another_seed_is_refused(tmp_path: Path) -> None:
-    begun(tmp_path)
+    created(tmp_path)
     with pytest.raises(UserError, match=r"--seed: study study has seed 0, not 5"):
-        begun(tmp_path, seed=5)
+        created(tmp_path, seed=5)
 
 
 def test_an_unknown_study_is_reported_with_the_existing_ones(three: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_study_of_another_program_is_refused(
     study = optuna.create_study(storage=opened(tmp_path), study_name="study")
     study.add_trial(optuna.create_trial(value=1.0))
     with pytest.raises(UserError, match="not created by idxflow"):
-        begun(tmp_path)
+        created(tmp_path)
 
 
 def test_a_study_whose_creator_was_killed_is_initialized_by_the_next_process(
@@ -200,4 +200,4 @@ def test_a_study_whose_creator_was_killed_is_initialized_by_the_next_process(
 ) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     optuna.create_study(storage=opened(tmp_path), study_name="study")
-    assert begun(tmp_path, seed=3).user_attrs["begun"]["seed"] == 3
+    assert created(tmp_path, seed=3).user_attrs["begun"]["seed"] == 3

@@ -1,4 +1,4 @@
-"""The rules by which processes share a study."""
+"""How processes share a study."""
 
 import math
 import time
@@ -80,7 +80,7 @@ def test_pruned_trials_are_finished_and_failed_ones_are_replaced(begin: BeginStu
     assert tally.best.number == 3
 
 
-def test_the_first_trial_is_the_file_as_it_stands(begin: BeginStudy) -> None:
+def test_the_first_trial_has_the_present_values(begin: BeginStudy) -> None:
     study = begin()
     assert study.values(claimed(study)) == {
         "train.optimizer.learning_rate": 0.003,
@@ -90,7 +90,7 @@ def test_the_first_trial_is_the_file_as_it_stands(begin: BeginStudy) -> None:
     }
 
 
-def test_no_first_trial_is_forced_into_a_space_that_does_not_hold_it(begin: BeginStudy) -> None:
+def test_present_values_outside_the_space_are_not_tried(begin: BeginStudy) -> None:
     study = begin(values={"train.optimizer.learning_rate": 0.5})
     assert 0.001 <= study.values(claimed(study))["train.optimizer.learning_rate"] <= 0.1
 
@@ -120,7 +120,9 @@ def test_a_seed_draws_the_same_values_every_time(begin: BeginStudy, sampler: str
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_an_interrupted_study_goes_on_as_it_would_have(begin: BeginStudy, sampler: str) -> None:
+def test_an_interrupted_study_draws_the_same_values_as_a_whole_one(
+    begin: BeginStudy, sampler: str
+) -> None:
     space = {"space": POINTS} if sampler == "grid" else {}
     whole = begin("whole", sampler=sampler, **space)
     run(whole, wanted=12)
@@ -130,13 +132,13 @@ def test_an_interrupted_study_goes_on_as_it_would_have(begin: BeginStudy, sample
         if wanted < 12:
             part.requeue(claimed(part), "the sweep was stopped", blame=False)
     expected, found = draws(whole), draws(begin("parts", sampler=sampler, **space))
-    if sampler == "cma-es":  # draws by the numbers of trials, too, which a stopped one takes up
+    if sampler == "cma-es":  # its draws also depend on trial numbers, and a retry has a new one
         assert len({str(values) for values in found}) == 12
     else:
         assert found == expected
 
 
-def test_what_was_lost_is_run_again_with_the_same_values(begin: BeginStudy) -> None:
+def test_a_requeued_trial_is_run_again_with_the_same_values(begin: BeginStudy) -> None:
     study = begin()
     number = claimed(study)
     values = study.values(number)
@@ -164,7 +166,7 @@ def test_values_that_kill_every_worker_are_given_up(begin: BeginStudy) -> None:
     assert reasons[-2] == f"its worker was killed, {MAX_TRIES} times"
 
 
-def test_stopping_a_sweep_is_not_held_against_its_values(begin: BeginStudy) -> None:
+def test_stopping_a_sweep_does_not_count_as_a_try(begin: BeginStudy) -> None:
     study = begin()
     values = study.values(claimed(study))
     for _ in range(2 * MAX_TRIES):
@@ -180,11 +182,11 @@ def test_trials_of_a_killed_process_are_run_again(begin: BeginStudy) -> None:
     study = begin()
     assert study.values(claimed(study)) == values
     assert study.trials()[number].user_attrs["reason"] == "its process was killed"
-    assert not killed.complete(number, 0.5)  # it comes too late
+    assert not killed.complete(number, 0.5)  # too late
     assert states(study) == ["FAIL", "RUNNING"]
 
 
-def test_a_trial_claimed_by_a_process_that_was_killed_in_the_act_is_found(
+def test_a_trial_whose_process_was_killed_while_claiming_it_is_failed(
     begin: BeginStudy,
 ) -> None:
     killed = begin()
@@ -196,7 +198,7 @@ def test_a_trial_claimed_by_a_process_that_was_killed_in_the_act_is_found(
     assert states(study) == ["FAIL", "COMPLETE", "COMPLETE"]
 
 
-def test_trials_of_another_machine_are_left_alone_while_it_shows_life(
+def test_trials_of_another_machine_are_left_alone_while_it_sends_heartbeats(
     begin: BeginStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [0.0]
@@ -216,7 +218,7 @@ def test_trials_of_another_machine_are_left_alone_while_it_shows_life(
     assert not other.complete(number, 0.5)
 
 
-def test_of_trials_begun_at_once_without_a_common_lock_the_first_stay(
+def test_without_a_common_lock_the_first_trials_are_kept_and_surplus_ones_failed(
     begin: BeginStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = begin()
@@ -235,9 +237,7 @@ def test_of_trials_begun_at_once_without_a_common_lock_the_first_stay(
 
 
 @pytest.mark.parametrize("pruner", ["median", "halving", "hyperband"])
-def test_a_pruner_stops_what_is_worse_and_no_pruner_does_not(
-    begin: BeginStudy, pruner: str
-) -> None:
+def test_pruners_stop_bad_trials_and_none_does_not(begin: BeginStudy, pruner: str) -> None:
     stopped = {}
     for name in (pruner, "none"):
         study = begin(name, pruner=name, values={"train.epochs": 16})
@@ -251,7 +251,7 @@ def test_a_pruner_stops_what_is_worse_and_no_pruner_does_not(
     assert stopped["none"] == 0
 
 
-def test_a_grid_is_gone_through_once(begin: BeginStudy) -> None:
+def test_a_grid_tries_every_point_once(begin: BeginStudy) -> None:
     study = begin(sampler="grid", space=POINTS)
     for _ in range(12):
         number = claimed(study, wanted=13)
@@ -272,7 +272,7 @@ def test_a_grid_waits_for_its_last_points(begin: BeginStudy) -> None:
     assert claimed(study, wanted=13) == 12
 
 
-def test_what_is_kept_with_a_study_is_there_for_others(begin: BeginStudy) -> None:
+def test_results_saved_with_a_study_are_visible_to_other_processes(begin: BeginStudy) -> None:
     begin().save_result("confirmed.1", {"val_loss": 0.1})
     assert begin().load_result("confirmed.1") == {"val_loss": 0.1}
     assert begin().load_result("confirmed.2") is None
