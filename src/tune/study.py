@@ -24,7 +24,7 @@ HEARTBEAT_INTERVAL = 20.0  # seconds
 HEARTBEAT_TIMEOUT = 180.0  # seconds without one before a trial of another machine is given up
 MAX_TRIES = 5  # workers that may die of the same values
 MAX_FAILURES = 10  # failed trials that end a sweep, unless more trials are wanted
-SURPLUS = "not needed: enough trials were already running"
+SURPLUS = "not needed: enough trials were under way"  # stored with studies
 
 
 class Tally(NamedTuple):
