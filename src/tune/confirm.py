@@ -41,7 +41,11 @@ class Candidate:
         jobs = {}
         for offset in range(1 + params.tune.confirm.seeds):
             job = Job(params.model, params.train, (params.seed + offset) % 2**32)
-            sections = [section.model_dump() for section in (job.model, job.train, params.runtime)]
+            # Without the one default, `model.name`: results from before it existed stay valid.
+            sections = [
+                section.model_dump(exclude_defaults=True)
+                for section in (job.model, job.train, params.runtime)
+            ]
             digest = hashlib.sha256(json.dumps([*sections, job.seed]).encode()).hexdigest()
             jobs[f"confirmed.{digest[:32]}"] = job
         return jobs
