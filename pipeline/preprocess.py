@@ -7,7 +7,7 @@ from src.core.finding import publish
 from src.core.runtime import generator
 from src.data.checks import load_params
 from src.data.imageset import save_images
-from src.data.overview import duplicates, overview
+from src.data.overview import overview
 from src.data.sources import classes_of, raw_folder
 from src.data.splits import Splits, read_splits
 from src.tracking.runs import track
@@ -39,7 +39,8 @@ def main() -> None:
         for role, splits in roles.items():
             for name, data in zip((paths.TRAIN, paths.VAL, paths.TEST), splits, strict=True):
                 save_images(folders[role] / name, data)
-        publish([overview(roles, duplicates(roles))], paths.DATA_REPORT, tracked)
+        names = {"source": params.data.source, "target": params.data.target}
+        publish([overview(roles, names)], paths.DATA_REPORT, tracked)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _compare(first: str, second: str) -> None:
-    # Imported only now: --help need not wait for them.
+    # Imported here, so that --help is fast.
     from src.evaluation.comparison import compare_predictions
     from src.tracking.evaluations import evaluations
 

@@ -49,7 +49,8 @@ def _promote(arguments: argparse.Namespace) -> None:
     if not arguments.dry_run:
         with written_whole(paths.PARAMS) as partial:
             partial.write_bytes(promoted.encode())
-            assert load_params(Params, partial) == chosen.params
+            if load_params(Params, partial) != chosen.params:
+                raise RuntimeError(f"{paths.PARAMS}: would not hold the values of {chosen.name}")
 
 
 def main() -> None:

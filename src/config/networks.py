@@ -8,6 +8,9 @@ from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 from src.config.sections import Fraction, Section, Tuple
 from src.core.errors import UserError
 
+Normalisation = Literal["dataset", "unit", "symmetric"]
+Activation = Literal["relu", "leaky_relu", "prelu", "gelu", "sigmoid", "tanh"]
+Initialisation = Literal["fan_in", "glorot"]
 Size = Annotated[int, Field(ge=1, le=65_536)]
 
 
@@ -16,17 +19,17 @@ class CnnConfig(Section):
 
     # The only default of all sections: files from before there were other networks have no name.
     name: Literal["cnn"] = "cnn"
-    normalisation: Literal["dataset", "unit", "symmetric"]
+    normalisation: Normalisation
     channels: Annotated[tuple[Size, ...], Tuple, Field(min_length=1)]
     padding: Literal["same", "valid"]
     kernel_sizes: Annotated[tuple[Size, ...], Tuple]
     batch_norm: bool
-    activation: Literal["relu", "leaky_relu", "prelu", "gelu", "sigmoid", "tanh"]
+    activation: Activation
     pool: Literal["max", "average"]
     pool_size: Size
     hidden: Annotated[tuple[Size, ...], Tuple]
     dropout: Fraction
-    initialisation: Literal["fan_in", "glorot"]
+    initialisation: Initialisation
 
     @field_validator("kernel_sizes")
     @classmethod
@@ -70,18 +73,18 @@ class MlpConfig(Section):
     """Fully connected layers alone: what convolutions are compared with."""
 
     name: Literal["mlp"]
-    normalisation: Literal["dataset", "unit", "symmetric"]
+    normalisation: Normalisation
     hidden: Annotated[tuple[Size, ...], Tuple]
-    activation: Literal["relu", "leaky_relu", "prelu", "gelu", "sigmoid", "tanh"]
+    activation: Activation
     dropout: Fraction
-    initialisation: Literal["fan_in", "glorot"]
+    initialisation: Initialisation
 
     def check_image(self, height: int, width: int) -> None:
-        """Images of any size will do."""
+        """Does nothing: images of any size fit."""
 
 
 def name(section: object) -> object:
-    """By which the class of a section is chosen."""
+    """The name of the network that a section, parsed or not, describes."""
     if isinstance(section, Mapping):
         return section.get("name", "cnn")
     return getattr(section, "name", None)

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from src.config.sections import Section
-from src.core.errors import UserError
+from src.core.errors import UserError, first_line
 from src.core.paths import PARAMS
 
 Sections = TypeVar("Sections", bound=Section)
@@ -26,9 +26,9 @@ def read(path: Path = PARAMS) -> dict[str, Any]:
         raise UserError(f"{path}: not found; run this in the repository's root") from error
     except MarkedYAMLError as error:
         line = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
-        raise UserError(f"{path}:{line} {_first_line(error.problem)}") from error
+        raise UserError(f"{path}:{line} {first_line(error.problem)}") from error
     except (YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: {_first_line(error)}") from error
+        raise UserError(f"{path}: {first_line(error)}") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path}: should be a mapping of sections")
     return tree
@@ -116,7 +116,3 @@ def _tags(member: Any) -> tuple[Any, ...]:
 
 def _field_type(section: type[BaseModel], name: str) -> Any:
     return section.model_fields[name].annotation if name in section.model_fields else None
-
-
-def _first_line(error: object) -> str:
-    return str(error).strip().partition("\n")[0]

@@ -1,7 +1,6 @@
 """Arguments of the commands, and what every stage and command does around its work."""
 
 import argparse
-import errno
 import os
 import re
 import signal
@@ -10,13 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Literal, NoReturn
 
-from src.core.errors import UserError, debugging, trace
-
-# What the machine refuses, not what we got wrong: the message names the file.
-REFUSALS = (
-    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
-    *(errno.EISDIR, errno.ENOTDIR, errno.EMFILE, errno.EIO),
-)
+from src.core.errors import UserError, debugging, is_refusal, trace
 
 
 class _Debug(argparse.Action):
@@ -89,7 +82,7 @@ def run(main: Callable[[], object]) -> None:
     try:
         main()
     except (UserError, OSError) as error:
-        if not isinstance(error, UserError) and error.errno not in REFUSALS:
+        if not is_refusal(error):
             raise
         shown = trace(error) if debugging() else ""
         sys.exit(f"{shown}error: {error}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; it is renamed to `path` only if all went well."""
+    """A temporary path beside `path`; it is renamed to `path` if the block raises nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:

@@ -8,18 +8,20 @@ from typing import Protocol
 import pandas as pd
 from matplotlib.figure import Figure
 
+from src.core.files import written_whole
 from src.core.plots import save_figure
 from src.core.tables import write_csv
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Everything that is to be shown of one analysis; tables and figures by file name."""
+    """Everything to show of one analysis; tables, figures and documents by file name."""
 
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     text: str = ""
+    documents: Mapping[str, str] = field(default_factory=dict)
 
 
 class Record(Protocol):
@@ -39,5 +41,8 @@ def publish(findings: Iterable[Finding], folder: Path, record: Record) -> None:
             write_csv(table, folder / name)
         for name, figure in finding.figures.items():
             save_figure(figure, folder / name)
+        for name, document in finding.documents.items():
+            with written_whole(folder / name) as partial:
+                partial.write_text(document)
         record.metrics(finding.metrics)
     record.file(folder)

@@ -8,7 +8,7 @@ import psutil
 
 
 def this_process() -> dict[str, str]:
-    """What tells this process from all others, of other machines and containers, too."""
+    """Identifies this process among all, including those of other machines and containers."""
     return {
         "host": platform.node(),
         # Machines may share a name, and containers a kernel: a process id belongs to one boot and

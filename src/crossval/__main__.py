@@ -21,7 +21,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _crossval(folds: int) -> None:
-    # Imported only now: --help need not wait for them.
+    # Imported here, so that --help is fast.
     from src.config.params import Params
     from src.core import paths
     from src.core.console import Console

@@ -16,8 +16,9 @@ COLUMNS = 10  # images in a row of the pictures
 ROWS = 50  # classes at most in the picture of samples
 
 
-def overview(roles: Mapping[str, Splits], twins: pd.DataFrame) -> Finding:
-    """Counts, pixels and pictures of each data set, by role; twins: what `duplicates` returned."""
+def overview(roles: Mapping[str, Splits], names: Mapping[str, str]) -> Finding:
+    """Counts, pixels, pictures and duplicates of the data sets; roles and names: by role."""
+    twins = duplicates(roles)
     tables, figures, lines = {"duplicates.csv": twins}, {}, []
     metrics: dict[str, float] = {}
     for role, splits in roles.items():
@@ -28,7 +29,7 @@ def overview(roles: Mapping[str, Splits], twins: pd.DataFrame) -> Finding:
         counts = {name: len(data) for name, data in splits._asdict().items()}
         counts["duplicate_test"] = twins.loc[twins["test_set"] == role, "test_index"].nunique()
         metrics |= {f"{role}_{name}_images": count for name, count in counts.items()}
-        lines.append(f"{role}, images: {counts}")
+        lines.append(f"{role} {names[role]}, images: {counts}")
     return Finding(tables, figures, metrics, "\n".join(lines))
 
 

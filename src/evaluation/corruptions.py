@@ -84,7 +84,7 @@ CORRUPTIONS: dict[str, Corruption] = {
 
 
 def corrupt(data: ImageSet, kind: str, severity: int, seed: int) -> ImageSet:
-    """The images made corrupted, uint8 as before; equal arguments give equal images.
+    """The images, corrupted, uint8 as before; equal arguments give equal images.
 
     All severities of one kind share their random draws, so that only the severity differs.
     """

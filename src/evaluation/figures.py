@@ -52,7 +52,7 @@ def images(shown: Tensor, captions: Sequence[str], title: str) -> Figure:
 
 
 def reliability(panels: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
-    """By title and then by label, accuracy against confidence, with intervals: see reliability."""
+    """By title, then label: accuracy against confidence, as calibration.reliability gives them."""
     figure = Figure(figsize=(4 * len(panels), 4.2), layout="constrained")
     columns = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (title, tables) in zip(columns, panels.items(), strict=True):

@@ -27,7 +27,7 @@ SUBJECTS = (
     Subject("finetuned", "fine-tuned", paths.FINETUNED_MODEL, TARGET, (SOURCE, TARGET)),
     Subject(
         "scratch",
-        "network from scratch",
+        "same network from scratch",
         paths.SCRATCH_MODEL,
         TARGET,
         (TARGET,),

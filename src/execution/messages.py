@@ -26,7 +26,7 @@ class Finished:
 
 @dataclass(frozen=True)
 class Stopped:
-    """The worker was told to stop after this epoch."""
+    """The worker stopped after this epoch, as it was answered."""
 
     epoch: int
 

@@ -7,7 +7,7 @@ import torch
 from pydantic import TypeAdapter
 
 from src.config.networks import ModelConfig
-from src.core.errors import UserError
+from src.core.errors import UserError, first_line
 from src.core.tensorfile import read_tensors, write_tensors
 from src.models.build import assemble
 from src.models.network import Network
@@ -48,7 +48,6 @@ def load_model(path: Path, device: torch.device) -> Checkpoint:
         model = assemble(config, (channels, height, width), len(classes), mean, std)
         model.load_state_dict(weights)
     except (TypeError, KeyError, ValueError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{path}: not a model of this version: {reason}") from error
+        raise UserError(f"{path}: not a model of this version: {first_line(error)}") from error
     model = model.to(device).to(memory_format=torch.channels_last)
     return Checkpoint(model, config, (channels, height, width), classes)

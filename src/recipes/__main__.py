@@ -32,7 +32,7 @@ def _recipes(arguments: argparse.Namespace) -> None:
 
 
 def _train(name: str) -> None:
-    # Imported only now: --help need not wait for them.
+    # Imported here, so that --help is fast.
     from src.core.console import Console
     from src.core.runtime import describe, set_up
     from src.data.checks import load_params
@@ -64,9 +64,11 @@ def _compare() -> None:
     from src.core.errors import UserError
     from src.recipes.table import as_markdown, compare, write_comparison
 
-    if not paths.RECIPE_RESULTS.is_dir():
-        raise UserError(f"{paths.RECIPE_RESULTS}: not found; python -m src.recipes makes it")
     results = [pd.read_csv(path) for path in sorted(paths.RECIPE_RESULTS.glob("*.csv"))]
+    if not results:
+        raise UserError(f"{paths.RECIPE_RESULTS}: has no results; python -m src.recipes makes them")
+    if not paths.PUBLISHED_FIGURES.exists():
+        raise UserError(f"{paths.PUBLISHED_FIGURES}: not found; it is in the repository")
     table = compare(pd.concat(results), pd.read_csv(paths.PUBLISHED_FIGURES))
     print(as_markdown(table))
     write_comparison(table, paths.RECIPES)

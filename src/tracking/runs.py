@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from src.config.values import flatten
-from src.core.errors import UserError, trace
+from src.core.errors import is_refusal, trace
 from src.core.processes import this_process
 from src.core.progress import Epoch, Reporter
 from src.tracking import provenance
@@ -34,7 +34,7 @@ class Run(Reporter):
             self.end("FINISHED")
         else:
             stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-            bug = not stopped and not isinstance(error, UserError)
+            bug = not stopped and not is_refusal(error)
             self.end(
                 "KILLED" if stopped else "FAILED",
                 f"{type(error).__name__}: {error}",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from src.core import paths
-from src.core.errors import UserError
+from src.core.errors import UserError, first_line
 from src.core.processes import is_alive, is_local, is_of_earlier_boot
 
 if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
@@ -50,11 +50,7 @@ def _errors_in_one_line() -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        raise UserError(f"MLflow at {_uri()}: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+        raise UserError(f"MLflow at {_uri()}: {first_line(error)}") from error
 
 
 def _uri() -> str:
@@ -76,7 +72,7 @@ def _open(names: Sequence[str]) -> tuple["MlflowClient", list[str]]:
             client = MlflowClient(uri)
             found = [client.get_experiment_by_name(name) for name in names]
         except Exception as error:  # a damaged database raises whatever its driver does
-            raise UserError(f"MLflow at {uri}: {_first_line(error)}") from error
+            raise UserError(f"MLflow at {uri}: {first_line(error)}") from error
         pairs = zip(names, found, strict=True)
         return client, [_id(client, uri, name, experiment) for name, experiment in pairs]
 

@@ -10,7 +10,7 @@ import torch
 from src.config.sections import FinetuneConfig
 from src.core.progress import Reporter
 from src.core.runtime import generator
-from src.data.imageset import ImageSet, TrainVal, draw_per_class
+from src.data.imageset import ImageSet, TrainVal, draw_per_class, join
 from src.models.build import replace_head
 from src.models.checkpoint import Checkpoint
 from src.training.fit import fit
@@ -42,7 +42,7 @@ def finetune(
 def make_plan(config: FinetuneConfig, layers: int) -> list[LayerPlan]:
     """The strategy as a plan for each layer, from the image upwards; the last is the head.
 
-    gradual: the head first, then a layer more at equal intervals, all of them in the last one
+    gradual: the head first, then one more layer at equal intervals, all of them in the last one
     (Howard and Ruder, 2018). discriminative: the rate falls by `layer_decay` from layer to layer.
     """
     below_head = [layers - 1 - layer for layer in range(layers)]
@@ -68,11 +68,7 @@ def rehearse(data: ImageSet, source: ImageSet, share: float, seed: int) -> Image
     assert data.classes == source.classes
     drawn = torch.randperm(len(source), generator=generator(seed, "rehearsal"))
     more = source.subset(drawn[: round(share * len(data))].to(source.labels.device))
-    return replace(
-        data,
-        images=torch.cat([data.images, more.images]),
-        labels=torch.cat([data.labels, more.labels]),
-    )
+    return join(data, more)
 
 
 def limit_labels(data: ImageSet, per_class: int | Literal["all"], seed: int) -> ImageSet:

@@ -25,11 +25,10 @@ def _arguments() -> argparse.Namespace:
 
 
 def _transfer(arguments: argparse.Namespace) -> None:
-    # Imported only now: --help need not wait for them.
+    # Imported here, so that --help is fast.
     from src.config.params import Params
     from src.core import paths
     from src.core.console import Console
-    from src.core.files import written_whole
     from src.core.finding import publish
     from src.core.runtime import describe, set_up
     from src.data.checks import load_params
@@ -39,7 +38,7 @@ def _transfer(arguments: argparse.Namespace) -> None:
     from src.tracking.repro import bring_up_to_date
     from src.tracking.store import TRANSFER
     from src.transfer.methods import Study
-    from src.transfer.summary import as_markdown, summarise, summary
+    from src.transfer.summary import summary
 
     params = load_params(Params)
     logged = {**params.model_dump(), "seeds": arguments.seeds, "labels": arguments.labels}
@@ -64,11 +63,9 @@ def _transfer(arguments: argparse.Namespace) -> None:
                     tracked.metrics(outcome.metrics())
                     outcomes.append(outcome)
             # After each seed, so that an interruption loses little.
-            tables = as_markdown(summarise(outcomes))
-            with written_whole(paths.TRANSFER / "table.md") as partial:
-                partial.write_text(tables)
-            publish([summary(outcomes)], paths.TRANSFER, parent)
-        print(tables)
+            finding = summary(outcomes)
+            publish([finding], paths.TRANSFER, parent)
+        print(finding.documents["table.md"])
 
 
 def main() -> None:

@@ -25,7 +25,11 @@ def summary(outcomes: Sequence[Outcome]) -> Finding:
     """All outcomes, their means with intervals as tables, and a picture."""
     table = summarise(outcomes)
     rows = pd.DataFrame([asdict(outcome) for outcome in outcomes])
-    return Finding({"outcomes.csv": rows, "table.csv": table}, {"transfer.png": draw(table)})
+    return Finding(
+        {"outcomes.csv": rows, "table.csv": table},
+        {"transfer.png": draw(table)},
+        documents={"table.md": as_markdown(table)},
+    )
 
 
 def summarise(outcomes: Sequence[Outcome]) -> pd.DataFrame:
@@ -104,5 +108,5 @@ def draw(table: pd.DataFrame) -> Figure:
         axes.set_xticks(range(len(labels)), labels)
         axes.set(xlabel="labels per class", ylabel=f"accuracy, {column.replace('_', ' ')}")
         axes.grid(alpha=0.3)
-    left.legend()  # the right panel has a curve less
+    left.legend()  # the right panel has one curve fewer
     return figure

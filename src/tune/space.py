@@ -63,7 +63,10 @@ class Space:
         sections = {name: constant[name] for name in ("seed", "model", "train")}
         data = {key: constant["data"][key] for key in ("source", "val_fraction")}
         ranges = {"space": self._tree["tune"]["space"]}
-        return flatten({**sections, "data": data, "tune": ranges})
+        flat = flatten({**sections, "data": data, "tune": ranges})
+        if flat.get("model.name") == "cnn":
+            del flat["model.name"]  # studies from before networks had names do not have it
+        return flat
 
     def grid(self) -> list[dict[str, Any]]:
         """Every combination of values. The space must have no float range."""
