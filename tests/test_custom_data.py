@@ -61,7 +61,7 @@ def test_a_second_repro_runs_nothing(project: Clone) -> None:
 def test_a_sweep_of_three_trials_ends_with_a_winner(project: Clone) -> None:
     printed = project.call("python", "-m", "src.tune", "--trials", "3", "--workers", "1")
     assert "3 of 3 trials finished" in printed
-    assert "The winner by its mean is" in printed
+    assert "wins with the lowest mean loss" in printed
     client = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("tune")
     assert experiment is not None

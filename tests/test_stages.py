@@ -300,7 +300,7 @@ def test_two_pipelines_are_compared_image_by_image(project: Clone) -> None:
         ("src.transfer", ["--labels", "1,1"], "--labels: should differ from each other"),
         ("src.compare", ["nothing", "nothing"], "should be the beginning of one run's id"),
         ("src.compare", ["one"], "RUN"),
-        ("src.recipes", ["nothing"], "should name one of article-000, article-001"),
+        ("src.recipes", ["nothing"], "NAME: should be one of article-000, article-001"),
     ],
 )
 def test_wrong_arguments_are_refused_in_one_line(

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Literal, NoReturn
 
@@ -57,6 +57,17 @@ def name(text: str) -> str:
     raise argparse.ArgumentTypeError(
         f"should be letters, digits, dashes and underscores, not {text!r}"
     )
+
+
+def one_of(known: Sequence[str]) -> Callable[[str], str]:
+    """The type of an argument that is one of these words."""
+
+    def parse(text: str) -> str:
+        if text in known:
+            return text
+        raise argparse.ArgumentTypeError(f"should be one of {', '.join(known)}, not {text!r}")
+
+    return parse
 
 
 def labels(text: str) -> list[int | Literal["all"]]:

@@ -3,7 +3,7 @@
 import argparse
 
 from src.core import paths
-from src.core.cli import Parser, run
+from src.core.cli import Parser, one_of, run
 
 
 def _arguments() -> argparse.Namespace:
@@ -13,7 +13,9 @@ def _arguments() -> argparse.Namespace:
         "the table and the picture in recipes/ are made from all results.",
     )
     known = sorted({path.stem for path in paths.RECIPES.glob("*.yaml")} - {"dvc"})
-    parser.add_argument("name", nargs="?", choices=known, metavar="NAME", help=", ".join(known))
+    parser.add_argument(
+        "name", nargs="?", type=one_of(known), metavar="NAME", help=", ".join(known)
+    )
     parser.add_argument(
         "--table", action="store_true", help="train nothing, compare the results that are there"
     )
