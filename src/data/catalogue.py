@@ -57,7 +57,7 @@ HIRAGANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 # The other lower-case letters look like their upper case.
 BALANCED = (*DIGITS, *LETTERS, *"abdefghnqrt")
 
-# All of NIST's handwriting was cut from the same forms.
+# NIST's digits were cut from the same forms, and so were its letters.
 NIST_DIGITS, NIST_LETTERS = "NIST's digits", "NIST's letters"
 
 
