@@ -142,7 +142,7 @@ def test_no_worker_starts_once_the_check_fails(workplace: Path) -> None:
 @pytest.mark.parametrize(
     ("device", "missing", "message"),
     [
-        ("cuda:99", None, "runtime.device: cuda:99 is not there"),
+        ("cuda:99", None, "runtime.device: cuda:99 not found"),
         ("cpu", "train.safetensors", "train.safetensors: not found"),
     ],
 )
