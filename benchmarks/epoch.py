@@ -28,6 +28,7 @@ from src.models.build import build_model
 from src.models.network import Network
 from src.training.fit import fit
 from src.training.optim import LayerPlan, build_optimizer
+from src.training.step import Step
 
 TURNS = 5
 
@@ -91,7 +92,8 @@ def main() -> None:
         seconds["usual"].append(time.perf_counter() - started)
         ours = fresh(params, data).to(memory_format=torch.channels_last)
         started = time.perf_counter()
-        fit(ours, TrainVal(data, tiny), once, [LayerPlan()] * len(ours.layers), params.seed)
+        step = Step(ours, once, [LayerPlan()] * len(ours.layers), data, params.seed)
+        fit(step, TrainVal(data, tiny), params.seed)
         seconds["idxflow"].append(time.perf_counter() - started)
     for name, times in seconds.items():
         print(f"{name:>8}: median {statistics.median(times[1:]):.2f} s an epoch of {len(data)}")

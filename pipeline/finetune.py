@@ -41,7 +41,7 @@ def main() -> None:
         save_model(paths.FINETUNED_MODEL, tuned.checkpoint)
         save_model(paths.SCRATCH_MODEL, scratch.checkpoint)
         write_csv(tuned.fit.history(), paths.FINETUNE_HISTORY)
-        tracked.kept(tuned.fit.kept)
+        tracked.metrics(tuned.fit.kept.as_kept())
         tracked.metrics({"scratch_val_accuracy": scratch.fit.kept.val_accuracy})
         tracked.file(paths.FINETUNE_HISTORY)
 

@@ -34,7 +34,7 @@ def main() -> None:
             )
         save_model(paths.BASE_MODEL, trained.checkpoint)
         write_csv(trained.fit.history(), paths.TRAIN_HISTORY)
-        tracked.kept(trained.fit.kept)
+        tracked.metrics(trained.fit.kept.as_kept())
         tracked.file(paths.TRAIN_HISTORY)
 
 

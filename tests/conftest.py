@@ -17,10 +17,12 @@ from src.data.checks import parse_params
 from src.data.imageset import save_images
 from src.data.sources import obtain
 from src.data.splits import Splits, read_splits
-from src.execution.pool import Pool
+from src.execution.executor import Executor
+from src.execution.launch import launched
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "tests/params.yaml"
+WORKPLACE = {name: paths.IMAGE_SETS[name] for name in ("source.train", "source.val")}
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +81,7 @@ def workplace(tmp_path: Path, few: Splits, monkeypatch: pytest.MonkeyPatch) -> P
 
 
 @pytest.fixture
-def pool(workplace: Path) -> Iterator[Pool]:
+def executor(workplace: Path) -> Iterator[Executor]:
     """One worker with one thread."""
-    with Pool(1, shrunk().runtime, check=lambda: None) as opened:
+    with launched(1, shrunk().runtime, WORKPLACE, check=lambda: None) as opened:
         yield opened

@@ -11,6 +11,10 @@ from typing import Literal, NoReturn
 
 from src.core.errors import UserError, debugging, is_refusal, trace
 
+# Workers with one thread each, unless told otherwise: more than 8 wait for the one that reports.
+WORKERS = min(8, len(os.sched_getaffinity(0)))
+ONE_THREAD_EACH = "with one thread each (default: one per CPU, at most 8)"
+
 
 class _Debug(argparse.Action):
     """Sets the environment's variable, so that worker processes and stages see it, too."""
@@ -26,6 +30,16 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=prog, description=description)
         debug = "show the traceback of a refusal, too (also IDXFLOW_DEBUG=1)"
         self.add_argument("--debug", action=_Debug, nargs=0, help=debug)
+
+    def add_workers(self, default: int, notes: str) -> None:
+        """--workers. notes: what the number changes, and the default, in words."""
+        self.add_argument(
+            "--workers",
+            type=count,
+            default=default,
+            metavar="N",
+            help=f"training processes at a time, {notes}",
+        )
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message.removeprefix('argument ')} (see --help)\n")

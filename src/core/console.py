@@ -1,12 +1,13 @@
-"""The progress of a training: a bar on a terminal, and some lines."""
+"""The progress of a training, or of many: a bar on a terminal, and some lines."""
 
 import math
 import sys
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 from tqdm import tqdm
 
-from src.core.progress import Epoch, Reporter
+from src.core.progress import Ended, Epoch, Reporter
 
 LINES = 10  # at most, per training
 
@@ -44,3 +45,39 @@ class Console(Reporter):
             f"val loss {epoch.val_loss:.4f}  val accuracy {epoch.val_accuracy:.4f}  "
             f"{epoch.images_per_second:,.0f} images/s"
         )
+
+
+class BatchProgress:
+    """Many trainings: a bar that moves with every epoch, a line for each training that ends."""
+
+    def __init__(self, label: str, epochs: int) -> None:
+        self._bar = tqdm(
+            total=epochs, desc=label, unit=" epochs", leave=False, disable=not sys.stderr.isatty()
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def on_start(self, name: str, values: Mapping[str, Any]) -> None:
+        pass
+
+    def on_epoch(self, name: str, epoch: Epoch) -> None:
+        self._bar.update()
+
+    def on_end(self, ended: Ended) -> None:
+        tqdm.write(line(ended))
+
+
+def line(ended: Ended) -> str:
+    """How a training ended: its validation loss and its accuracies on other images, or why."""
+    if ended.state != "complete":
+        return f"{ended.name:<9} {ended.state:>8}  {ended.reason}"
+    shown = [f"val loss {ended.metrics['kept_val_loss']:.4f}"]
+    for metric, value in ended.metrics.items():
+        name = metric.removesuffix("_accuracy").replace("_", " ")
+        if metric.endswith("_accuracy") and name != "kept val":
+            shown.append(f"{name} {value:.2%}")
+    return f"{ended.name:<9} {ended.state:>8}  {', '.join(shown)}"

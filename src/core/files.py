@@ -1,8 +1,10 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and locks that say whom they wait for."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 
 @contextmanager
@@ -15,3 +17,18 @@ def written_whole(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def waited_for(lock: Path, holder: str) -> Iterator[None]:
+    """Hold a lock for the length of the block; says who holds it if that takes time."""
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        print(f"Waiting for {holder}.", flush=True)
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()

@@ -15,6 +15,13 @@ SOURCE_TENSORS = Path("data/tensors/source")
 TARGET_TENSORS = Path("data/tensors/target")
 TRAIN, VAL, TEST = "train.safetensors", "val.safetensors", "test.safetensors"
 
+# By role and split, as trainings name them: source.train, target.test.
+IMAGE_SETS = {
+    f"{role}.{split.split('.')[0]}": folder / split
+    for role, folder in (("source", SOURCE_TENSORS), ("target", TARGET_TENSORS))
+    for split in (TRAIN, VAL, TEST)
+}
+
 BASE_MODEL = Path("models/base.safetensors")
 FINETUNED_MODEL = Path("models/finetuned.safetensors")
 SCRATCH_MODEL = Path("models/scratch.safetensors")
@@ -37,6 +44,7 @@ TRANSFER = Path("reports/transfer")
 TRACKING = Path("mlflow.db")
 ARTIFACTS = Path("mlartifacts")
 STUDIES, STUDIES_LOCK = Path("optuna.log"), Path("optuna.lock")
+TRAININGS = Path("data/trainings")  # results that are kept
 
 
 def root() -> Path:

@@ -1,6 +1,8 @@
-"""What a training reports while it runs, and to whom."""
+"""What a training reports while it runs and when it has ended, and to whom."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -13,6 +15,27 @@ class Epoch:
     val_accuracy: float  # 0 to 1
     learning_rate: float  # of the topmost layer, at the last batch
     images_per_second: float
+
+    def as_kept(self) -> dict[str, float]:
+        """The metrics of a finished model that has the weights of this epoch."""
+        return {
+            "kept_epoch": self.epoch,
+            "kept_val_loss": self.val_loss,
+            "kept_val_accuracy": self.val_accuracy,
+        }
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one of many trainings ended."""
+
+    name: str  # fold-1, trial-3
+    state: str  # complete, pruned or failed
+    values: Mapping[str, Any] = field(default_factory=dict)  # what sets it apart from the others
+    metrics: Mapping[str, float] = field(default_factory=dict)  # of a complete one
+    epochs: Sequence[Epoch] = ()
+    reason: str = ""  # of a pruned or failed one
+    traceback: str = ""  # of a bug
 
 
 class Reporter:

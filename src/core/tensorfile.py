@@ -1,12 +1,12 @@
-"""Tensors and their metadata in one safetensors file: no pickle, stable bytes."""
+"""Tensors and their metadata as safetensors: no pickle, stable bytes."""
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from src.core.errors import UserError
@@ -16,25 +16,38 @@ from src.core.files import written_whole
 ENTRY = "idxflow"
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write both, whole or not at all; equal contents give equal bytes."""
+def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
+    """Both in one; equal contents give equal bytes."""
     contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    return save(contiguous, metadata={ENTRY: json.dumps(about)})
+
+
+def unpack(content: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors, on the CPU, and their metadata; UserError, with `name`, if not packed here."""
+    try:
+        # The library gives the metadata of files only: the header is JSON after its length.
+        length = int.from_bytes(content[:8], "little")
+        about = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][ENTRY])
+        return load(content), about
+    except (SafetensorError, TypeError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{name}: damaged, or not written by idxflow; delete it, then `dvc repro`"
+        ) from error
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write both, whole or not at all."""
     with written_whole(path) as partial:
-        try:
-            save_file(contiguous, partial, metadata={ENTRY: json.dumps(about)})
-        except SafetensorError as error:  # a full disk, for one
-            raise UserError(f"{path}: not written: {error}") from error
+        partial.write_bytes(pack(tensors, about))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors, on the CPU, and their metadata; UserError for a file not written here."""
+    return unpack(read_bytes(path), str(path))
+
+
+def read_bytes(path: Path) -> bytes:
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads(file.metadata()[ENTRY])
-            return {name: file.get_tensor(name) for name in file.keys()}, about  # noqa: SIM118
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"{path}: not found; `dvc repro` makes it") from error
-    except (SafetensorError, TypeError, KeyError, ValueError) as error:
-        raise UserError(
-            f"{path}: damaged, or not written by idxflow; delete it, then `dvc repro`"
-        ) from error

@@ -2,65 +2,72 @@
 
 import argparse
 
-from src.core.cli import Parser, count, run
+from src.core.cli import ONE_THREAD_EACH, WORKERS, Parser, count, run
 
 
 def _arguments() -> argparse.Namespace:
     parser = Parser(
         prog="python -m src.crossval",
         description=f"{__doc__} Test images are not read. Tables, and a picture of possible label "
-        "issues, are then in reports/crossval; the folds are in MLflow's experiment crossval.",
+        "issues, are then in reports/crossval; the folds are in MLflow's experiment crossval. It "
+        "can be interrupted at any time: the same command continues.",
     )
     parser.add_argument(
         "--folds", type=count, default=5, metavar="N", help="at least 2 (default: 5)"
     )
+    parser.add_workers(WORKERS, ONE_THREAD_EACH)
     arguments = parser.parse_args()
     if arguments.folds < 2:
         parser.error("--folds: should be at least 2, not 1")
     return arguments
 
 
-def _crossval(folds: int) -> None:
+def _crossval(folds: int, workers: int) -> None:
     # Imported here, so that --help is fast.
     from src.config.params import Params
     from src.core import paths
-    from src.core.console import Console
     from src.core.finding import publish
-    from src.core.runtime import describe, set_up
-    from src.crossval.folds import check_epochs_are_fixed, draw_folds, train_without
-    from src.crossval.scores import scores
+    from src.crossval.scores import HeldOut, scores
     from src.data.checks import load_params
     from src.data.imageset import join, load_images
-    from src.tracking.nested import track_parent
+    from src.execution.trainings import trainings
     from src.tracking.repro import bring_up_to_date
     from src.tracking.store import CROSSVAL
+    from src.training.folds import check_epochs_are_fixed, draw_folds
+    from src.training.jobs import HELD_OUT, Fold
 
     params = load_params(Params)
     check_epochs_are_fixed(params.train)
-    train_path, val_path = (paths.SOURCE_TENSORS / name for name in (paths.TRAIN, paths.VAL))
-    bring_up_to_date("preprocess", [train_path, val_path])
-    train_set = load_images(train_path)
-    data = join(train_set, load_images(val_path))
+    images = {name: paths.IMAGE_SETS[name] for name in ("source.train", "source.val")}
+    bring_up_to_date("preprocess", [*images.values()])
+    train_set, val_set = (load_images(path) for path in images.values())
+    data = join(train_set, val_set)
     drawn = draw_folds(data, folds, params.seed)
+    jobs = {
+        f"fold-{number + 1}": Fold(
+            train=params.train, seed=params.seed, model=params.model, number=number, folds=folds
+        )
+        for number in range(folds)
+    }
     logged = {**params.model_dump(), "folds": folds}
-    with track_parent(CROSSVAL, "crossval", logged, "train") as parent:
-        device = set_up(params.runtime.device, params.runtime.threads)
-        parent.tags(describe(device))
-        data, done = data.to(device), []
-        for number, held_out in enumerate(drawn, start=1):
-            images = len(data) - len(held_out)
-            with (
-                parent.child(f"fold-{number}") as tracked,
-                Console(f"fold {number}", params.train.epochs, images) as console,
-            ):
-                done.append(train_without(params, data, held_out, [console, tracked]))
-        finding = scores(done, data, len(train_set), params.evaluate.mistakes)
-        publish([finding], paths.CROSSVAL, parent)
+    # The number of threads changes the last bits: with one, the number of workers changes none.
+    runtime = params.runtime.model_copy(update={"threads": 1})
+    with trainings(CROSSVAL, "crossval", logged, images, runtime, workers, "train") as study:
+        results = study.run(jobs).values()
+        done = [
+            HeldOut(places, result.predictions[HELD_OUT].logits)
+            for places, result in zip(drawn, results, strict=True)
+        ]
+        publish(
+            [scores(done, data, len(train_set), params.evaluate.mistakes)],
+            paths.CROSSVAL,
+            study.record,
+        )
 
 
 def main() -> None:
     arguments = _arguments()
-    run(lambda: _crossval(arguments.folds))
+    run(lambda: _crossval(arguments.folds, arguments.workers))
 
 
 if __name__ == "__main__":

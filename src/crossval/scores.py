@@ -1,6 +1,7 @@
 """The result of a cross-validation: a table by fold, possible label issues, a sentence."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 import torch
@@ -10,12 +11,19 @@ from torch.nn import functional as F
 
 from src.core.finding import Finding
 from src.core.stats import wilson
-from src.crossval.folds import Fold
 from src.data.imageset import ImageSet
 from src.evaluation.label_issues import draw_issues, find_issues, name_classes
 
 
-def scores(folds: Sequence[Fold], data: ImageSet, train_images: int, most: int) -> Finding:
+@dataclass(frozen=True)
+class HeldOut:
+    """What the model of a fold predicts for the images held out from its training."""
+
+    images: Tensor  # their indices in the data, int64 [n]
+    logits: Tensor  # float32 [n, classes]
+
+
+def scores(folds: Sequence[HeldOut], data: ImageSet, train_images: int, most: int) -> Finding:
     """Accuracy and loss by fold, and labels that models not trained on them dispute.
 
     data: `train_images` training images, followed by the validation images; most: images in the
@@ -33,16 +41,16 @@ def scores(folds: Sequence[Fold], data: ImageSet, train_images: int, most: int) 
     )
 
 
-def table_of(folds: Sequence[Fold], data: ImageSet) -> pd.DataFrame:
+def table_of(folds: Sequence[HeldOut], data: ImageSet) -> pd.DataFrame:
     """A row per fold, and one for all images together, with 95 % Wilson intervals."""
-    together = Fold(
+    together = HeldOut(
         torch.cat([fold.images for fold in folds]), torch.cat([fold.logits for fold in folds])
     )
     named = {**{str(number): fold for number, fold in enumerate(folds, start=1)}, "all": together}
     return pd.DataFrame([_row(name, fold, data.labels.cpu()) for name, fold in named.items()])
 
 
-def _row(name: str, fold: Fold, all_labels: Tensor) -> dict[str, str | int | float]:
+def _row(name: str, fold: HeldOut, all_labels: Tensor) -> dict[str, str | int | float]:
     labels = all_labels[fold.images]
     correct = int((fold.logits.argmax(1) == labels).sum())
     low, high = wilson(correct, len(labels))
@@ -57,7 +65,7 @@ def _row(name: str, fold: Fold, all_labels: Tensor) -> dict[str, str | int | flo
 
 
 def _label_issues(
-    folds: Sequence[Fold], data: ImageSet, train_images: int, most: int
+    folds: Sequence[HeldOut], data: ImageSet, train_images: int, most: int
 ) -> tuple[pd.DataFrame, Figure]:
     """A row per disputed label, with its split and its index there, and a picture of the worst."""
     indices = torch.cat([fold.images for fold in folds])

@@ -4,42 +4,39 @@ It imports neither Optuna nor MLflow: the process that started it reports the re
 a worker can be killed at any time without leaving either half written.
 """
 
+from dataclasses import replace
 from multiprocessing.connection import Connection
 
-import numpy as np
 import torch
 
-from src.core import paths
 from src.core.errors import UserError, one_line, trace
 from src.core.progress import Epoch, Reporter
 from src.core.runtime import set_up
-from src.data.imageset import ImageSet, load_images
-from src.execution.messages import Failed, Finished, Job, Refused, Stopped
-from src.models.predict import predict
-from src.training.scratch import Trained, train_from_scratch
+from src.data.imageset import load_images
+from src.execution.executor import Failed, Finished, Refused, Setup, Stopped
+from src.training.jobs import Images, Job, run_job
+from src.training.result import to_bytes
 
 DISCONNECTED = (EOFError, BrokenPipeError, ConnectionResetError)
 
 
 def serve(descriptor: int, index: int) -> None:
-    """Receive a RuntimeConfig and then jobs from the connection, until its other end is closed.
+    """Receive a Setup and then jobs from the connection, until its other end is closed.
 
     descriptor: of the connection, an inherited file; index: this worker's number on the machine,
     from 0, by which the workers share its GPUs.
     """
     connection = Connection(descriptor)
     try:
-        runtime = connection.recv()
+        setup: Setup = connection.recv()
         try:
-            device = set_up(_share(runtime.device, index), runtime.threads)
-            # Test images are never loaded in a sweep.
-            train_set = load_images(paths.SOURCE_TENSORS / paths.TRAIN).to(device)
-            val_set = load_images(paths.SOURCE_TENSORS / paths.VAL).to(device)
+            device = set_up(_share(setup.runtime.device, index), setup.runtime.threads)
+            images = {name: load_images(path).to(device) for name, path in setup.images.items()}
         except Exception as error:  # without data or a device, every job would fail
             connection.send(Refused(one_line(error), _bug_trace(error)))
             return
         while True:
-            connection.send(_run(connection.recv(), train_set, val_set, connection))
+            connection.send(_run(connection.recv(), images, setup.alone, connection))
     except DISCONNECTED:
         return
 
@@ -66,28 +63,21 @@ class _EpochSender(Reporter):
 
 
 def _run(
-    job: Job, train_set: ImageSet, val_set: ImageSet, connection: Connection
+    job: Job, images: Images, alone: bool, connection: Connection
 ) -> Finished | Stopped | Failed:
     try:
-        trained = train_from_scratch(
-            job.model, job.train, train_set, val_set, job.seed, [_EpochSender(connection)]
-        )
-        return Finished(trained.fit.kept, _correct(trained, val_set))
+        result = run_job(job, images, [_EpochSender(connection)])
+        return Finished(to_bytes(replace(result, alone=alone)))
     except _StopError as stop:
         return Stopped(*stop.args)
     except DISCONNECTED:
         raise
-    except Exception as error:  # one failed trial must not end the sweep
+    except Exception as error:  # one failed training must not end the others
         return Failed(one_line(error), _bug_trace(error))
 
 
 def _bug_trace(error: Exception) -> str:
     return "" if isinstance(error, UserError) else trace(error)
-
-
-def _correct(trained: Trained, val_set: ImageSet) -> bytes:
-    correct = predict(trained.checkpoint.model, val_set).argmax(1) == val_set.labels
-    return np.packbits(correct.cpu().numpy()).tobytes()
 
 
 def _share(device: str, index: int) -> str:

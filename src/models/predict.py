@@ -16,6 +16,23 @@ class Score(NamedTuple):
     accuracy: float  # share of correct predictions, 0 to 1
 
 
+class Predictions(NamedTuple):
+    """What a model says of an image set, on the CPU."""
+
+    logits: Tensor  # float32 [N, classes]
+    labels: Tensor  # int64 [N], the true ones
+
+    @property
+    def correct(self) -> Tensor:
+        """Which images are predicted correctly, bool [N]."""
+        return self.logits.argmax(1) == self.labels
+
+    @property
+    def accuracy(self) -> float:
+        """The share of correct predictions, 0 to 1."""
+        return int(self.correct.sum()) / len(self.labels)
+
+
 def predict(model: nn.Module, data: ImageSet) -> Tensor:
     """Logits, float32 [N, classes], in the order of `data` and on its device."""
     model.eval()

@@ -1,6 +1,7 @@
 """Train the recipes with several seeds each, test every model once, compare them in a table."""
 
 import argparse
+from pathlib import Path
 
 from src.core import paths
 from src.core.cli import Parser, one_of, run
@@ -10,7 +11,8 @@ def _arguments() -> argparse.Namespace:
     parser = Parser(
         prog="python -m src.recipes",
         description=f"{__doc__} Without a name, all of them are trained, one after the other, and "
-        "the table and the picture in recipes/ are made from all results.",
+        "the table and the picture in recipes/ are made from all results. It can be interrupted at "
+        "any time: the same command continues.",
     )
     known = sorted({path.stem for path in paths.RECIPES.glob("*.yaml")} - {"dvc"})
     parser.add_argument(
@@ -18,6 +20,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--table", action="store_true", help="train nothing, compare the results that are there"
+    )
+    parser.add_workers(
+        1, "with runtime.threads threads each; epochs are timed with 1 only (default: 1)"
     )
     arguments = parser.parse_args()
     if arguments.name and arguments.table:
@@ -28,36 +33,33 @@ def _arguments() -> argparse.Namespace:
 
 def _recipes(arguments: argparse.Namespace) -> None:
     for name in arguments.names:
-        _train(name)
+        _train(name, arguments.workers)
     if not arguments.name:
         _compare()
 
 
-def _train(name: str) -> None:
+def _train(name: str, workers: int) -> None:
     # Imported here, so that --help is fast.
-    from src.core.console import Console
-    from src.core.runtime import describe, set_up
+    from tempfile import TemporaryDirectory
+
     from src.data.checks import load_params
-    from src.recipes.recipe import Recipe, obtain_splits, train_recipe
+    from src.execution.trainings import trainings
+    from src.recipes.recipe import Recipe, as_rows, obtain_splits, write_image_sets
     from src.recipes.table import in_words, write_results
-    from src.tracking.nested import track_parent
     from src.tracking.store import RECIPES
 
-    recipe, results = load_params(Recipe, paths.RECIPES / f"{name}.yaml"), []
-    with track_parent(RECIPES, name, recipe.model_dump()) as parent:
-        device = set_up(recipe.runtime.device, recipe.runtime.threads)
-        parent.tags(describe(device))
-        splits = obtain_splits(recipe, paths.downloads(), device)
-        for seed in recipe.seeds:
-            with (
-                parent.child(f"seed-{seed}") as tracked,
-                Console(f"seed {seed}", recipe.train.epochs, len(splits.train)) as console,
-            ):
-                result = train_recipe(name, recipe, splits, seed, [console, tracked])
-                tracked.metrics({"test_accuracy": result.accuracy, "seconds": result.seconds})
-            results.append(result)
-            print(in_words(result))
-    write_results(results, paths.RECIPE_RESULTS / f"{name}.csv")
+    recipe = load_params(Recipe, paths.RECIPES / f"{name}.yaml")
+    splits = obtain_splits(recipe, paths.downloads())
+    with TemporaryDirectory() as folder:
+        images = write_image_sets(splits, Path(folder))
+        with trainings(
+            RECIPES, name, recipe.model_dump(), images, recipe.runtime, workers
+        ) as study:
+            results = study.run(recipe.jobs())
+    rows = as_rows(name, recipe, results, len(splits.train))
+    for row in rows:
+        print(in_words(row))
+    write_results(rows, paths.RECIPE_RESULTS / f"{name}.csv")
 
 
 def _compare() -> None:

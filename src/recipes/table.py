@@ -13,27 +13,29 @@ from src.core.files import written_whole
 from src.core.plots import save_figure
 from src.core.stats import wilson
 from src.core.tables import write_csv
-from src.recipes.recipe import Result
+from src.recipes.recipe import Row
 
 
-def in_words(result: Result) -> str:
-    low, high = wilson(result.correct, result.n)
+def in_words(row: Row) -> str:
+    low, high = wilson(row.correct, row.n)
+    took = f", {row.seconds:.0f} s" if row.alone else ""
     return (
-        f"{result.recipe} seed {result.seed}: test accuracy {result.accuracy:.2%} "
-        f"({low:.2%} to {high:.2%}), {result.seconds:.0f} s"
+        f"{row.recipe} seed {row.seed}: test accuracy {row.accuracy:.2%} "
+        f"({low:.2%} to {high:.2%}){took}"
     )
 
 
-def write_results(results: Sequence[Result], path: Path) -> None:
+def write_results(rows: Sequence[Row], path: Path) -> None:
     """A row per seed."""
-    write_csv(pd.DataFrame([asdict(result) for result in results]), path)
+    write_csv(pd.DataFrame([asdict(row) for row in rows]), path)
 
 
 def compare(results: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     """A row per recipe, from rows per seed: means, intervals, and the published script's figures.
 
     accuracy_lo and accuracy_hi bound the 95 % Wilson interval of the mean accuracy on the test
-    images; accuracy_std is the standard deviation over the seeds.
+    images; accuracy_std is the standard deviation over the seeds. Times are
+    NaN where not every training had the machine to itself (alone).
     """
     rows = []
     for recipe, runs in results.assign(accuracy=results["correct"] / results["n"]).groupby(
@@ -46,12 +48,13 @@ def compare(results: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
                 "parameters": runs["parameters"].iloc[0],
                 "epochs": runs["epochs"].max(),
                 "seeds": len(runs),
+                "alone": runs["alone"].all(),
                 "accuracy": runs["accuracy"].mean(),
                 "accuracy_std": runs["accuracy"].std(),
                 "accuracy_lo": low,
                 "accuracy_hi": high,
-                "seconds_per_epoch": runs["seconds_per_epoch"].median(),
-                "seconds": runs["seconds"].mean(),
+                "seconds_per_epoch": runs["seconds_per_epoch"].median(skipna=False),
+                "seconds": runs["seconds"].mean(skipna=False),
             }
         )
     table = pd.DataFrame(rows).merge(published, on="recipe", how="left")
@@ -76,7 +79,10 @@ def as_markdown(table: pd.DataFrame) -> str:
             f"{mean:.2%} ({low:.2%} to {high:.2%})" for mean, low, high in means
         ],
         "standard deviation over seeds": table["accuracy_std"].map("{:.2%}".format),
-        "seconds per epoch": table["seconds_per_epoch"].map("{:.1f}".format),
+        "seconds per epoch": [
+            "" if math.isnan(seconds) else f"{seconds:.1f}"
+            for seconds in table["seconds_per_epoch"]
+        ],
         "published script, time per epoch": published,
     }
     return f"{pd.DataFrame(shown).to_markdown(index=False, disable_numparse=True)}\n"

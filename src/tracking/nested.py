@@ -1,49 +1,152 @@
-"""A run in MLflow with child runs: trainings that belong together."""
+"""A study in MLflow: a run with a child run for each of its trainings."""
 
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from src.config.values import flatten
+from src.core import paths
+from src.core.progress import Ended, Epoch
 from src.tracking.provenance import code_tags
-from src.tracking.runs import Run, origin_tags, start_run
+from src.tracking.runs import Run, origin_tags, process_tags, start_run
 from src.tracking.store import PIPELINE, opened
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run as Entry
 
-PARENT = "mlflow.parentRunId"
+PARENT, STUDY, STATE = "mlflow.parentRunId", "study", "state"
+WRITE_INTERVAL = 1.0  # seconds between two writes of a training's epochs, each of some 10 ms
 
 
-class ParentRun(Run):
-    """An open run that starts child runs with its own tags."""
+class TrackedStudy:
+    """The study's own run, `record`, and a child run for each training that it is told of."""
 
     def __init__(
-        self, client: "MlflowClient", experiment: str, run_id: str, tags: Mapping[str, str]
+        self, client: "MlflowClient", experiment: str, record: Run, tags: Mapping[str, str]
     ) -> None:
-        super().__init__(client, run_id)
-        self._experiment, self._shared_tags = experiment, tags
+        self.record = record
+        self._client, self._experiment = client, experiment
+        self._tags = {PARENT: record.run_id, **tags}
+        self._open: dict[str, Run] = {}
+        self._failed: dict[str, Run] = {}
+        self._unwritten = defaultdict[str, list[Epoch]](list)
+        self._written: dict[str, float] = {}
 
-    def child(self, name: str) -> Run:
-        """A new run below this one; as a context manager it ends when its block does."""
-        tags = {**self._shared_tags, PARENT: self.run_id}
-        return start_run(self._client, self._experiment, name, tags)
+    def on_start(self, name: str, values: Mapping[str, Any]) -> None:
+        """Open the training's run, with its values flattened; it replaces a failed one."""
+        if name in self._failed:
+            self._client.delete_run(self._failed.pop(name).run_id)
+        self._open[name] = self._start(name, values)
+
+    def on_epoch(self, name: str, epoch: Epoch) -> None:
+        self._unwritten[name].append(epoch)
+        if time.monotonic() - self._written.get(name, 0.0) > WRITE_INTERVAL:
+            self._write(name)
+
+    def on_end(self, ended: Ended) -> None:
+        """Close the training's run, if this process opened it."""
+        if ended.name in self._open:
+            self._write(ended.name)
+            self._end(self._open.pop(ended.name), ended)
+
+    def mirror(self, trainings: Iterable[Ended]) -> None:
+        """Make the runs of ended trainings agree with these.
+
+        A process killed between its writes to results and to MLflow leaves an open run, or none.
+        """
+        entries = {str(entry.info.run_name): entry for entry in self._children()}
+        for ended in trainings:
+            entry = entries.pop(ended.name, None)
+            if entry is None:
+                run = self._start(ended.name, ended.values)
+            elif (entry.data.tags.get(STATE), entry.info.status) != _left(ended):
+                run = Run(self._client, entry.info.run_id)
+            else:
+                continue
+            run.epochs(ended.epochs)
+            self._end(run, ended)
+        for name, entry in entries.items():
+            if entry.info.status in ("FAILED", "KILLED"):
+                self._failed[name] = Run(self._client, entry.info.run_id)
+
+    def _start(self, name: str, values: Mapping[str, Any]) -> Run:
+        run = start_run(self._client, self._experiment, name, self._tags)
+        run.params(flatten(values))
+        return run
+
+    def _write(self, name: str) -> None:
+        self._open[name].epochs(self._unwritten.pop(name, ()))
+        self._written[name] = time.monotonic()
+
+    def _end(self, run: Run, ended: Ended) -> None:
+        state, status = _left(ended)
+        run.metrics(ended.metrics)
+        run.tags({STATE: state, **({"reason": ended.reason} if ended.reason else {})})
+        run.end(status, traceback=ended.traceback)
+        if ended.state == "failed":
+            self._failed[ended.name] = run
+
+    def _children(self) -> Iterator["Entry"]:
+        token = None
+        while True:
+            found = self._client.search_runs(
+                [self._experiment],
+                f"tags.`{PARENT}` = '{self.record.run_id}'",
+                page_token=token,
+            )
+            yield from found
+            token = found.token
+            if not token:
+                return
+
+
+def _left(ended: Ended) -> tuple[str, str]:
+    """The state and the status that the run of a training ends with."""
+    return ended.state, "FAILED" if ended.state == "failed" else "FINISHED"
 
 
 @contextmanager
-def track_parent(
-    experiment: str, name: str, params: Mapping[str, Any], stage: str | None = None
-) -> Iterator[ParentRun]:
-    """A run called `name` with `params` flattened; it ends when the block does.
+def track_study(
+    experiment: str,
+    name: str,
+    key: str,
+    params: Mapping[str, Any],
+    tags: Mapping[str, str],
+    stage: str | None = None,
+) -> Iterator[TrackedStudy]:
+    """The runs of the study that `key` identifies: all calls, on all machines, share them.
 
-    stage: the one of dvc.yaml whose inputs are used, so that the runs name what made these.
+    params: constant over the study; tags: may differ from call to call; stage: the one of dvc.yaml
+    whose inputs are used, so that the runs name what made these.
     """
     with opened(PIPELINE, experiment) as (client, [pipeline, own]):
-        tags = origin_tags(client, pipeline, stage) if stage else code_tags()
+        origin = {**(origin_tags(client, pipeline, stage) if stage else code_tags()), **tags}
         if "DVC_STAGE" in os.environ:
-            tags["dvc.stage"] = os.environ["DVC_STAGE"]
-        run_id = start_run(client, own, name, tags).run_id
-        with ParentRun(client, own, run_id, tags) as parent:
-            parent.params(flatten(params))
-            yield parent
+            origin["dvc.stage"] = os.environ["DVC_STAGE"]
+        record = _record(client, own, name, key, params)
+        record.tags({**process_tags(), **origin})
+        with record:
+            yield TrackedStudy(client, own, record, origin)
+
+
+def _record(
+    client: "MlflowClient", experiment: str, name: str, key: str, params: Mapping[str, Any]
+) -> Run:
+    matching = f"tags.`{STUDY}` = '{key}'"
+    with FileLock(paths.root() / f"{paths.TRACKING}.lock"):
+        if not client.search_runs([experiment], matching, max_results=1):
+            start_run(client, experiment, name, {STUDY: key}).params(flatten(params))
+        # Machines that share a study may have started at the same time: all use the first run.
+        first, *others = client.search_runs([experiment], matching, order_by=["start_time ASC"])
+    for surplus in others:
+        client.delete_run(surplus.info.run_id)
+    client.update_run(first.info.run_id, status="RUNNING")
+    if "error" in first.data.tags:  # set by an interrupted call
+        client.delete_tag(first.info.run_id, "error")
+    return Run(client, first.info.run_id)

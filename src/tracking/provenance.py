@@ -53,6 +53,17 @@ def running(stage: str) -> Execution:
     return Execution(declared["cmd"], deps, params)
 
 
+def deciding_code(stage: str) -> dict[str, str]:
+    """The folders whose code decides the result of `stage`, and the MD5 of their content now."""
+    deps = (path for path in read(DVC_YAML)["stages"][stage]["deps"] if path.startswith("src/"))
+    return {path: _md5(Path(path)) for path in deps}
+
+
+def contents(files: Mapping[str, Path]) -> dict[str, str]:
+    """The MD5 of the content of each file; UserError if one is missing."""
+    return {name: _md5(path) for name, path in files.items()}
+
+
 def recorded(stage: str) -> Execution | None:
     """The execution of `stage` that made its present outputs, from dvc.lock, if there is one."""
     entry = _locked().get(stage)

@@ -3,8 +3,9 @@
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +18,8 @@ from src.tracking.store import PIPELINE, opened
 
 if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
     from mlflow import MlflowClient
+
+MAX_POINTS = 1000  # that MLflow takes at a time
 
 
 class Run(Reporter):
@@ -53,33 +56,23 @@ class Run(Reporter):
             self._client.log_text(self.run_id, traceback, "traceback.txt")
 
     def on_epoch(self, epoch: Epoch) -> None:
-        self.metrics(
-            {
-                "train_loss": epoch.train_loss,
-                "val_loss": epoch.val_loss,
-                "val_accuracy": epoch.val_accuracy,
-                "learning_rate": epoch.learning_rate,
-                "images_per_second": epoch.images_per_second,
-            },
-            step=epoch.epoch,
-        )
+        self.epochs([epoch])
 
-    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+    def epochs(self, epochs: Sequence[Epoch]) -> None:
+        """Any number of them, in one write."""
+        self._log((name, value, epoch.epoch) for epoch in epochs for name, value in _curves(epoch))
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        self._log((name, value, 0) for name, value in values.items())
+
+    def _log(self, points: Iterable[tuple[str, float, int]]) -> None:
+        """Points of curves: name, value, step."""
         from mlflow.entities import Metric
 
         now = time.time_ns() // 1_000_000
-        entries = [Metric(key, value, now, step) for key, value in values.items()]
-        self._client.log_batch(self.run_id, metrics=entries)
-
-    def kept(self, epoch: Epoch) -> None:
-        """The epoch whose weights the finished model has."""
-        self.metrics(
-            {
-                "kept_epoch": epoch.epoch,
-                "kept_val_loss": epoch.val_loss,
-                "kept_val_accuracy": epoch.val_accuracy,
-            }
-        )
+        entries = [Metric(name, value, now, step) for name, value, step in points]
+        for start in range(0, len(entries), MAX_POINTS):
+            self._client.log_batch(self.run_id, metrics=entries[start : start + MAX_POINTS])
 
     def params(self, values: Mapping[str, Any]) -> None:
         from mlflow.entities import Param
@@ -99,6 +92,11 @@ class Run(Reporter):
             self._client.log_artifacts(self.run_id, str(path), path.name)
         else:
             self._client.log_artifact(self.run_id, str(path))
+
+
+def _curves(epoch: Epoch) -> list[tuple[str, float]]:
+    """What an epoch adds to the curves of a training."""
+    return [(name, value) for name, value in asdict(epoch).items() if name != "epoch"]
 
 
 @contextmanager

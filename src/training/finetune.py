@@ -16,6 +16,9 @@ from src.models.checkpoint import Checkpoint
 from src.training.fit import fit
 from src.training.optim import LayerPlan
 from src.training.scratch import Trained
+from src.training.step import Step
+
+Labels = int | Literal["all"]  # of each class
 
 
 def finetune(
@@ -30,12 +33,13 @@ def finetune(
 
     Where the classes differ, the output layer is replaced by a fresh one drawn from `seed`.
     """
-    model = copy.deepcopy(base.model)
+    model = copy.deepcopy(base.network)
     if base.classes != train_set.classes:
         replace_head(model, base.config, len(train_set.classes), generator(seed, "head"))
         model.to(train_set.labels.device)
     plan = make_plan(config, len(model.layers))
-    history = fit(model, TrainVal(train_set, val_set), config, plan, seed, reporters)
+    step = Step(model, config, plan, train_set, seed)
+    history = fit(step, TrainVal(train_set, val_set), seed, reporters)
     return Trained(replace(base, model=model, classes=train_set.classes), history)
 
 
@@ -71,7 +75,7 @@ def rehearse(data: ImageSet, source: ImageSet, share: float, seed: int) -> Image
     return join(data, more)
 
 
-def limit_labels(data: ImageSet, per_class: int | Literal["all"], seed: int) -> ImageSet:
+def limit_labels(data: ImageSet, per_class: Labels, seed: int) -> ImageSet:
     """`per_class` images of each class, or as many as there are, drawn from `seed`."""
     if per_class == "all":
         return data

@@ -14,6 +14,7 @@ from src.models.build import build_model
 from src.models.checkpoint import Checkpoint
 from src.training.fit import Fit, fit
 from src.training.optim import LayerPlan
+from src.training.step import Step
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ def train_from_scratch(
     )
     model = model.to(train_set.labels.device).to(memory_format=torch.channels_last)
     plan = [LayerPlan()] * len(model.layers)
-    history = fit(model, TrainVal(train_set, val_set), config, plan, seed, reporters)
+    step = Step(model, config, plan, train_set, seed)
+    history = fit(step, TrainVal(train_set, val_set), seed, reporters)
     checkpoint = Checkpoint(model, model_config, train_set.image_shape, train_set.classes)
     return Trained(checkpoint, history)

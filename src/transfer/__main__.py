@@ -2,7 +2,7 @@
 
 import argparse
 
-from src.core.cli import Parser, count, labels, run
+from src.core.cli import ONE_THREAD_EACH, WORKERS, Parser, count, labels, run
 
 
 def _arguments() -> argparse.Namespace:
@@ -11,7 +11,8 @@ def _arguments() -> argparse.Namespace:
         description=f"{__doc__} Zero-shot, the strategies of finetune, rehearsal of the source, "
         "and from scratch; the other values are those of params.yaml. Each seed trains a base "
         "model of its own. Tables and a picture are then in reports/transfer. Test images are read "
-        "for the report only: choose by the validation images.",
+        "for the report only: choose by the validation images. It can be interrupted at any time: "
+        "the same command continues.",
     )
     parser.add_argument("--seeds", type=count, default=5, metavar="N", help="(default: 5)")
     parser.add_argument(
@@ -21,6 +22,7 @@ def _arguments() -> argparse.Namespace:
         metavar="N,N,...",
         help="labelled images per class (default: 1,5,10,50,all)",
     )
+    parser.add_workers(WORKERS, ONE_THREAD_EACH)
     return parser.parse_args()
 
 
@@ -28,44 +30,31 @@ def _transfer(arguments: argparse.Namespace) -> None:
     # Imported here, so that --help is fast.
     from src.config.params import Params
     from src.core import paths
-    from src.core.console import Console
     from src.core.finding import publish
-    from src.core.runtime import describe, set_up
     from src.data.checks import load_params
-    from src.data.imageset import load_images
-    from src.data.splits import Splits
-    from src.tracking.nested import track_parent
+    from src.data.sources import facts_of
+    from src.execution.trainings import trainings
     from src.tracking.repro import bring_up_to_date
     from src.tracking.store import TRANSFER
-    from src.transfer.methods import Study
+    from src.transfer.methods import Plan
     from src.transfer.summary import summary
 
     params = load_params(Params)
+    bring_up_to_date("preprocess", [*paths.IMAGE_SETS.values()])
+    source, target = facts_of(params.data.source), facts_of(params.data.target)
+    seeds = range(params.seed, params.seed + arguments.seeds)
+    plan = Plan(params, seeds, arguments.labels, source.classes == target.classes)
     logged = {**params.model_dump(), "seeds": arguments.seeds, "labels": arguments.labels}
-    folders = (paths.SOURCE_TENSORS, paths.TARGET_TENSORS)
-    names = (paths.TRAIN, paths.VAL, paths.TEST)
-    bring_up_to_date("preprocess", [folder / name for folder in folders for name in names])
-    with track_parent(TRANSFER, "transfer", logged, "preprocess") as parent:
-        device = set_up(params.runtime.device, params.runtime.threads)
-        parent.tags(describe(device))
-        source, target = (
-            Splits(*(load_images(folder / name).to(device) for name in names)) for folder in folders
-        )
-        study = Study(params, source, target, arguments.labels)
-        outcomes = []
-        for seed in range(params.seed, params.seed + arguments.seeds):
-            with (
-                parent.child(f"seed-{seed}") as tracked,
-                Console(f"base {seed}", params.train.epochs, len(source.train)) as console,
-            ):
-                for outcome in study.run_seed(seed, [console, tracked]):
-                    print(outcome)
-                    tracked.metrics(outcome.metrics())
-                    outcomes.append(outcome)
-            # After each seed, so that an interruption loses little.
-            finding = summary(outcomes)
-            publish([finding], paths.TRANSFER, parent)
-        print(finding.documents["table.md"])
+    # The number of threads changes the last bits: with one, the number of workers changes none.
+    runtime = params.runtime.model_copy(update={"threads": 1})
+    with trainings(
+        TRANSFER, "transfer", logged, paths.IMAGE_SETS, runtime, arguments.workers, "train"
+    ) as study:
+        bases = study.run(plan.bases())
+        results = bases | study.run(plan.adaptations(bases))
+        finding = summary(plan.outcomes(results))
+        publish([finding], paths.TRANSFER, study.record)
+    print(finding.documents["table.md"])
 
 
 def main() -> None:

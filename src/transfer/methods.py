@@ -1,24 +1,20 @@
-"""Methods to transfer a model to other data, by labels per class, and what each achieves."""
+"""Methods to transfer a model to other data: what is trained for each, and what it achieves."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from src.config.params import Params
-from src.core.progress import Reporter
-from src.data.imageset import ImageSet
-from src.data.splits import Splits
-from src.evaluation.predictions import accuracy
-from src.models.checkpoint import Checkpoint
-from src.training.finetune import finetune, limit_labels, rehearse
-from src.training.scratch import train_from_scratch
-
-Labels = int | Literal["all"]
+from src.training.finetune import Labels
+from src.training.jobs import Adapt, Job, Scratch
+from src.training.result import Result
 
 STRATEGIES = ("head", "full", "gradual", "discriminative")
 ZERO_SHOT, REHEARSAL, SCRATCH = "zero-shot", "rehearsal", "scratch"
 METHODS = (ZERO_SHOT, *STRATEGIES, REHEARSAL, SCRATCH)
+
+
+TARGET_TESTS, SOURCE_TEST = ("target.val", "target.test"), "source.test"
 
 
 @dataclass(frozen=True)
@@ -32,75 +28,89 @@ class Outcome:
     target_test: float
     source_test: float  # NaN where the source has other classes
 
-    def __str__(self) -> str:
-        source = "" if math.isnan(self.source_test) else f", source {self.source_test:.2%}"
-        return (
-            f"seed {self.seed}, {self.labels} labels per class, {self.method}: "
-            f"target {self.target_test:.2%}{source}"
-        )
-
-    def metrics(self) -> dict[str, float]:
-        """The test accuracies, under names that include method and number of labels."""
-        tests = {"target_test": self.target_test, "source_test": self.source_test}
-        return {
-            f"{self.method}_{self.labels}_{name}": value
-            for name, value in tests.items()
-            if not math.isnan(value)
-        }
-
 
 @dataclass(frozen=True)
-class Study:
-    """What all trainings have in common; source and target are on one device.
+class Plan:
+    """The trainings of a transfer study, by name, and the outcomes of their results.
 
     Where source and target differ in their classes, there is no zero-shot and no rehearsal, and no
     accuracy on the source: an adapted model does not know its classes any more.
     """
 
     params: Params
-    source: Splits
-    target: Splits
+    seeds: range
     labels: Sequence[Labels]
+    same_classes: bool
 
-    def run_seed(self, seed: int, reporters: Sequence[Reporter]) -> Iterator[Outcome]:
-        """Train a base model, with reporters, and adapt it by every method."""
-        model, train = self.params.model, self.params.train
-        base = train_from_scratch(
-            model, train, self.source.train, self.source.val, seed, reporters
-        ).checkpoint
-        yield from self.adapt_all(base, seed)
+    def bases(self) -> dict[str, Job]:
+        """A base model per seed, trained on the source."""
+        train, model = self.params.train, self.params.model
+        tests = self._tests if self.same_classes else ()
+        return {
+            _base(seed): Scratch(train=train, seed=seed, model=model, tests=tests, keep_model=True)
+            for seed in self.seeds
+        }
 
-    def adapt_all(self, base: Checkpoint, seed: int) -> Iterator[Outcome]:
-        """Adapt `base`, trained on the source, by every method with each number of labels."""
-        if self._same_classes:
-            yield self._evaluate(base, ZERO_SHOT, 0, seed)
-        rehearsal = [REHEARSAL] if self._same_classes else []
-        for per_class in self.labels:
-            few = limit_labels(self.target.train, per_class, seed)
-            for method in (*STRATEGIES, *rehearsal, SCRATCH):
-                adapted = self._adapt(base, method, few, seed)
-                yield self._evaluate(adapted, method, per_class, seed)
+    def adaptations(self, bases: Mapping[str, Result]) -> dict[str, Job]:
+        """Each base model adapted by every method with each number of labels."""
+        return {
+            _name(seed, method, labels): self._adapt(bases[_base(seed)], seed, method, labels)
+            for seed in self.seeds
+            for labels in self.labels
+            for method in self._methods
+        }
+
+    def outcomes(self, results: Mapping[str, Result]) -> list[Outcome]:
+        """By seed, number of labels and method."""
+        found = []
+        for seed in self.seeds:
+            if self.same_classes:
+                found.append(_outcome(results[_base(seed)], seed, ZERO_SHOT, 0))
+            found += [
+                _outcome(results[_name(seed, method, labels)], seed, method, labels)
+                for labels in self.labels
+                for method in self._methods
+            ]
+        return found
 
     @property
-    def _same_classes(self) -> bool:
-        return self.source.train.classes == self.target.train.classes
+    def _methods(self) -> tuple[str, ...]:
+        return (*STRATEGIES, *([REHEARSAL] if self.same_classes else []), SCRATCH)
 
-    def _adapt(self, base: Checkpoint, method: str, few: ImageSet, seed: int) -> Checkpoint:
+    @property
+    def _tests(self) -> tuple[str, ...]:
+        return (*TARGET_TESTS, SOURCE_TEST) if self.same_classes else TARGET_TESTS
+
+    def _adapt(self, base: Result, seed: int, method: str, labels: Labels) -> Job:
         """rehearsal: full, with a source image per target image; scratch: from fresh weights."""
-        config, val_set = self.params.finetune, self.target.val
+        assert base.model is not None
+        changes: dict[str, object] = {"labels_per_class": labels, "rehearsal": 0.0}
+        if method in STRATEGIES:
+            changes["strategy"] = method
+        elif method == REHEARSAL:
+            changes |= {"strategy": "full", "rehearsal": 1.0}
+        config = self.params.finetune.model_copy(update=changes)
         if method == SCRATCH:
-            return train_from_scratch(base.config, config, few, val_set, seed).checkpoint
-        if method == REHEARSAL:
-            few, method = rehearse(few, self.source.train, 1.0, seed), "full"
-        strategy = config.model_copy(update={"strategy": method})
-        return finetune(base, strategy, few, val_set, seed).checkpoint
+            return Scratch(
+                train=config,
+                seed=seed,
+                model=self.params.model,
+                role="target",
+                labels=labels,
+                tests=self._tests,
+            )
+        return Adapt(train=config, seed=seed, base=base.model, tests=self._tests)
 
-    def _evaluate(self, model: Checkpoint, method: str, labels: Labels, seed: int) -> Outcome:
-        return Outcome(
-            seed,
-            method,
-            str(labels),
-            target_val=accuracy(model, self.target.val),
-            target_test=accuracy(model, self.target.test),
-            source_test=accuracy(model, self.source.test) if self._same_classes else math.nan,
-        )
+
+def _base(seed: int) -> str:
+    return f"seed-{seed}-base"
+
+
+def _name(seed: int, method: str, labels: Labels) -> str:
+    return f"seed-{seed}-{method}-{labels}"
+
+
+def _outcome(result: Result, seed: int, method: str, labels: Labels) -> Outcome:
+    accuracies = {name: made.accuracy for name, made in result.predictions.items()}
+    val, test = (accuracies[name] for name in TARGET_TESTS)
+    return Outcome(seed, method, str(labels), val, test, accuracies.get(SOURCE_TEST, math.nan))

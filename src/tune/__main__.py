@@ -1,10 +1,9 @@
 """Search the space in params.yaml for parameters with a lower validation loss."""
 
 import argparse
-import os
 from typing import Any
 
-from src.core.cli import Parser, count, run, seconds, seed
+from src.core.cli import ONE_THREAD_EACH, WORKERS, Parser, count, run, seconds, seed
 from src.tune.options import add_study_options
 
 
@@ -22,13 +21,7 @@ def _arguments() -> argparse.Namespace:
         metavar="N",
         help="finished trials of the study in total, over all calls (default: 50)",
     )
-    parser.add_argument(
-        "--workers",
-        type=count,
-        default=min(8, len(os.sched_getaffinity(0))),
-        metavar="N",
-        help="training processes, with one thread each (default: one per CPU, at most 8)",
-    )
+    parser.add_workers(WORKERS, ONE_THREAD_EACH)
     add_study_options(parser)
     parser.add_argument(
         "--timeout",
@@ -53,16 +46,18 @@ def _tune(arguments: argparse.Namespace) -> None:
     from src.config.parsing import read
     from src.core import paths
     from src.data.checks import load_params
+    from src.tracking.nested import track_study
     from src.tracking.provenance import running
     from src.tracking.repro import bring_up_to_date
-    from src.tracking.sweeps import track_sweep
+    from src.tracking.store import TUNE
     from src.tune.session import Session
     from src.tune.space import Space
     from src.tune.storage import check_unchanged, study_opened
 
     params, space = load_params(Params), Space(read())
-    splits = [paths.SOURCE_TENSORS / split for split in (paths.TRAIN, paths.VAL)]
-    bring_up_to_date("preprocess", splits)
+    # Test images are never loaded in a sweep.
+    images = {name: paths.IMAGE_SETS[name] for name in ("source.train", "source.val")}
+    bring_up_to_date("preprocess", [*images.values()])
 
     def identity() -> dict[str, dict[str, Any]]:
         train = running("train")
@@ -72,10 +67,11 @@ def _tune(arguments: argparse.Namespace) -> None:
         arguments.study, arguments.storage, space, identity(), create=True, seed=arguments.seed
     ) as study:
         tags = {"sampler": params.tune.sampler, "pruner": params.tune.pruner}
-        with track_sweep(study.name, study.id, space.constant(), tags) as tracker:
+        with track_study(TUNE, study.name, study.id, space.constant(), tags, "train") as tracker:
             Session(
                 study,
                 params,
+                images,
                 tracker,
                 csv=paths.SWEEPS / f"{study.name}.csv",
                 check=lambda: check_unchanged(study.optuna, identity()),

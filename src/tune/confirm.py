@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,14 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from optuna.trial import TrialState
-from tqdm import tqdm
 
 from src.config.params import Params
+from src.config.sections import RuntimeConfig
+from src.core.console import BatchProgress
 from src.core.errors import UserError
-from src.core.progress import Epoch
-from src.execution.messages import Failed, Finished, Job, Lost, Message
-from src.execution.pool import Pool
-from src.tune.study import MAX_TRIES, Study
+from src.execution.executor import Executor, Failed, Finished
+from src.execution.scheduler import Batch, run
+from src.training.jobs import Job, Scratch
+from src.tune.study import Study
+
+VAL = "source.val"
 
 
 @dataclass(frozen=True)
@@ -31,24 +32,23 @@ class Candidate:
     values: Mapping[str, Any] = field(default_factory=dict)  # the trial's, by dotted name
     sweep_loss: float | None = None  # the trial's validation loss in the sweep, in nats
 
-    def jobs(self) -> dict[str, Job]:
+    def jobs(self) -> dict[str, Scratch]:
         """The trainings of a confirmation, by the key under which the study stores their results.
 
         The first has the seed of the sweep, as the train stage will have it. The others have fresh
         seeds, which had no influence on the choice of the trial.
         """
-        params = self.params
-        jobs = {}
-        for offset in range(1 + params.tune.confirm.seeds):
-            job = Job(params.model, params.train, (params.seed + offset) % 2**32)
-            # Without the one default, `model.name`: results from before it existed stay valid.
-            sections = [
-                section.model_dump(exclude_defaults=True)
-                for section in (job.model, job.train, params.runtime)
-            ]
-            digest = hashlib.sha256(json.dumps([*sections, job.seed]).encode()).hexdigest()
-            jobs[f"confirmed.{digest[:32]}"] = job
-        return jobs
+        params, seeds = self.params, range(1 + self.params.tune.confirm.seeds)
+        jobs = [
+            Scratch(
+                train=params.train,
+                seed=(params.seed + offset) % 2**32,
+                model=params.model,
+                tests=(VAL,),
+            )
+            for offset in seeds
+        ]
+        return {_key(job, params.runtime): job for job in jobs}
 
 
 @dataclass(frozen=True)
@@ -155,58 +155,50 @@ def choose(study: Study, present: Params) -> tuple[Candidate, str]:
     return winner.candidate, why
 
 
-def confirm(study: Study, pool: Pool, chosen: Sequence[Candidate]) -> None:
+def confirm(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> None:
     """Run the trainings that are missing, and save each result with the study at once.
 
-    A failed training is a result, too. Raises UserError if no candidate is a trial, or if MAX_TRIES
-    workers die in one training.
+    A failed training is a result, too. Raises UserError if no candidate is a trial.
     """
     _check_any(study, chosen)
     missing = {
-        key: (candidate.name, job)
+        key: (f"{candidate.name}, seed {job.seed}", job)
         for candidate in chosen
         for key, job in candidate.jobs().items()
         if study.load_result(key) is None
     }
-    keys = [*missing]
-    todo, deaths = [*range(len(keys))], Counter[int]()
-    with tqdm(desc="confirm", total=len(keys), disable=not sys.stderr.isatty()) as bar:
-        while todo or pool.busy:
-            while todo and pool.free:
-                number = todo.pop(0)
-                pool.submit(number, missing[keys[number]][1])
-            for number, message in pool.messages(timeout=1.0):
-                match message:
-                    case Epoch():
-                        pool.answer(number, True)
-                    case Lost(reason):
-                        deaths[number] += 1
-                        if deaths[number] == MAX_TRIES:
-                            raise UserError(f"confirming a trial: {reason}, {MAX_TRIES} times")
-                        todo.append(number)
-                    case _:
-                        name, job = missing[keys[number]]
-                        result = _result(message)
-                        study.save_result(keys[number], result)
-                        shown = result.get("failed") or f"val loss {result['val_loss']:.4f}"
-                        tqdm.write(f"confirm {name}, seed {job.seed}: {shown}")
-                        if isinstance(message, Failed) and message.traceback:
-                            tqdm.write(message.traceback, file=sys.stderr)
-                        bar.update()
+    jobs = dict(missing.values())
+    runtime = chosen[0].params.runtime
+
+    def keep(job: Job, outcome: Finished | Failed) -> None:
+        study.save_result(_key(job, runtime), _result(outcome))
+
+    with BatchProgress("confirm", sum(job.train.epochs for job in jobs.values())) as progress:
+        run(executor, Batch(jobs, keep, [progress]))
 
 
-def _result(message: Message) -> dict[str, Any]:
+def _key(job: Job, runtime: RuntimeConfig) -> str:
+    """Under which the study stores the result."""
+    assert isinstance(job, Scratch)
+    # Without the one default, `model.name`: results from before it existed stay valid.
+    sections = [
+        section.model_dump(exclude_defaults=True) for section in (job.model, job.train, runtime)
+    ]
+    digest = hashlib.sha256(json.dumps([*sections, job.seed]).encode()).hexdigest()
+    return f"confirmed.{digest[:32]}"
+
+
+def _result(outcome: Finished | Failed) -> dict[str, Any]:
     """What the study stores of a training, as JSON."""
-    match message:
-        case Finished(kept, correct):
-            return {
-                "val_loss": kept.val_loss,
-                "val_accuracy": kept.val_accuracy,
-                "correct": correct.hex(),
-            }
-        case Failed(reason, _):
-            return {"failed": reason}
-    raise AssertionError(message)
+    if isinstance(outcome, Failed):
+        return {"failed": outcome.reason}
+    kept = outcome.result.fit.kept
+    correct = np.packbits(outcome.result.predictions[VAL].correct.numpy())
+    return {
+        "val_loss": kept.val_loss,
+        "val_accuracy": kept.val_accuracy,
+        "correct": correct.tobytes().hex(),  # a bit per validation image
+    }
 
 
 def _check_any(study: Study, chosen: Sequence[Candidate]) -> None:

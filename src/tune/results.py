@@ -13,8 +13,8 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as plots
 
 from src.core.plots import save_figure
+from src.core.progress import Ended
 from src.core.tables import write_csv
-from src.tracking.sweeps import STATUS, Ended
 from src.tune.confirm import Confirmation
 from src.tune.study import Study
 
@@ -56,10 +56,16 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
 
 def ended_trials(study: Study) -> list[Ended]:
     """The trials that are complete, pruned or failed, by number; without tracebacks."""
+    rows = [(trial, _row(trial)) for trial in study.trials() if trial.state.is_finished()]
     return [
-        Ended(row["trial"], row["state"], row["val_loss"], row["reason"], drawn=trial.params)
-        for trial, row in ((trial, _row(trial)) for trial in study.trials())
-        if row["state"] in STATUS
+        Ended(
+            f"trial-{trial.number}",
+            row["state"],
+            trial.params,
+            {"kept_val_loss": row["val_loss"]} if row["state"] == "complete" else {},
+            reason=row["reason"],
+        )
+        for trial, row in rows
     ]
 
 

@@ -1,34 +1,37 @@
 """One call of the sweep: trials until there are enough, then the confirmation, then the report."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from src.config.params import Params
+from src.core.files import waited_for
+from src.core.finding import Record
+from src.core.progress import Ended
 from src.core.signals import Interruption
-from src.execution.pool import Pool
-from src.tracking.sweeps import Ended
+from src.execution.launch import launched
+from src.execution.scheduler import Observer, run
 from src.tune.confirm import candidates, confirm, load_confirmation
 from src.tune.results import ended_trials, metrics, write_report
 from src.tune.status import Progress
 from src.tune.study import Study
-from src.tune.sweep import TrialReporter, sweep
+from src.tune.sweep import Trials
 from src.tune.verdict import describe
 
 
-class StudyTracker(TrialReporter, Protocol):
+class StudyTracker(Observer, Protocol):
     """Keeps a record of the study outside Optuna."""
 
-    def mirror(self, trials: Iterable[Ended]) -> None:
-        """Record all ended trials, including those of other or killed processes."""
+    @property
+    def record(self) -> Record:
+        """The study's own."""
 
-    def conclude(self, metrics: Mapping[str, float], files: Iterable[Path]) -> None:
-        """Record the study's results so far."""
+    def mirror(self, trainings: Iterable[Ended]) -> None:
+        """Record all ended trials, including those of other or killed processes."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Session:
 
     study: Study
     params: Params  # the present ones
+    images: Mapping[str, Path]  # the image sets of all trainings
     tracker: StudyTracker
     csv: Path  # the table of trials; the rest of the report is in the folder without suffix
     check: Callable[[], None]  # raises UserError once data or code have changed, see Pool
@@ -65,31 +69,22 @@ class Session:
         deadline = time.monotonic() + self.timeout
         with (
             Progress(self.study, self.wanted) as progress,
-            Pool(self.workers, runtime, self.check) as pool,
+            launched(self.workers, runtime, self.images, self.check) as executor,
         ):
-            sweep(self.study, pool, self.wanted, deadline, [progress, self.tracker])
+            run(executor, Trials(self.study, self.wanted, deadline, [progress, self.tracker]))
 
     def _confirm(self) -> None:
         # With as many threads as the train stage has, and so with fewer workers.
         runtime = self.params.runtime
         size = max(1, self.workers // runtime.threads)
-        with self._confirmation_lock(), Pool(size, runtime, self.check) as pool:
-            confirm(self.study, pool, candidates(self.study, self.params))
-
-    @contextmanager
-    def _confirmation_lock(self) -> Iterator[None]:
-        lock = FileLock(self.csv.with_suffix(".confirm.lock"))
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            print(
-                f"Waiting for another process that confirms the winner of study {self.study.name}."
-            )
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+        with (
+            waited_for(
+                self.csv.with_suffix(".confirm.lock"),
+                f"another process that confirms the winner of study {self.study.name}",
+            ),
+            launched(size, runtime, self.images, self.check) as executor,
+        ):
+            confirm(self.study, executor, candidates(self.study, self.params))
 
     def _report(self) -> None:
         with FileLock(self.csv.with_suffix(".report.lock")), Interruption():
@@ -97,5 +92,7 @@ class Session:
             confirmation = load_confirmation(self.study, candidates(self.study, self.params))
             files = write_report(self.study, confirmation, self.csv)
             self.tracker.mirror(ended_trials(self.study))
-            self.tracker.conclude(metrics(self.study, confirmation), files)
+            self.tracker.record.metrics(metrics(self.study, confirmation))
+            for path in files:
+                self.tracker.record.file(path)
             print(describe(self.study, confirmation, self.wanted))

@@ -6,13 +6,13 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
-from src.core.progress import Epoch
-from src.tracking.sweeps import Ended
+from src.core.console import line
+from src.core.progress import Ended, Epoch
 from src.tune.study import Study
 
 
 class Progress:
-    """A TrialReporter that prints: trials finished, pruned and failed, and the best so far."""
+    """An Observer that prints: trials finished, pruned and failed, and the best so far."""
 
     def __init__(self, study: Study, wanted: int) -> None:
         self._study = study
@@ -31,17 +31,16 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def on_start(self, trial: int, drawn: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+    def on_start(self, name: str, values: Mapping[str, Any]) -> None:
         pass
 
-    def on_epoch(self, trial: int, epoch: Epoch) -> None:
+    def on_epoch(self, name: str, epoch: Epoch) -> None:
         pass
 
     def on_end(self, ended: Ended) -> None:
         """Print how the trial ended; a bug's traceback goes to stderr."""
-        result = ended.reason if ended.value is None else f"val loss {ended.value:.4f}"
-        values = "  ".join(f"{key}={_short(value)}" for key, value in ended.drawn.items())
-        tqdm.write(f"trial {ended.trial:3d} {ended.state:>8}  {result}  {values}")
+        values = "  ".join(f"{key}={_short(value)}" for key, value in ended.values.items())
+        tqdm.write(f"{line(ended)}  {values}")
         if ended.traceback:
             tqdm.write(ended.traceback, file=sys.stderr)
         tally = self._study.tally()

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from src.core.errors import UserError
 from src.core.processes import is_alive, is_local, this_process
 from src.core.progress import Epoch
+from src.execution.scheduler import MAX_TRIES
 from src.tune.samplers import build_pruner, build_sampler
 from src.tune.space import Space
 
@@ -22,7 +23,6 @@ TAKEN = (*FINISHED, TrialState.RUNNING)
 
 HEARTBEAT_INTERVAL = 20.0  # seconds
 HEARTBEAT_TIMEOUT = 180.0  # seconds without one before a trial of another machine is given up
-MAX_TRIES = 5  # workers that may die of the same values
 MAX_FAILURES = 10  # failed trials that end a sweep, unless more trials are wanted
 SURPLUS = "not needed: enough trials were under way"  # stored with studies
 

@@ -1,134 +1,113 @@
-"""Runs the trials of a sweep: starts them, passes them to workers, and ends them in the study."""
+"""The trials of a sweep as jobs: drawn, reported and ended in the study."""
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 from src.core.errors import UserError
-from src.core.progress import Epoch
-from src.execution.messages import Failed, Finished, Job, Lost, Message, Stopped
-from src.execution.pool import Pool
-from src.tracking.sweeps import Ended
+from src.core.progress import Ended, Epoch
+from src.execution.executor import Failed, Finished, Lost, Outcome, Stopped
+from src.execution.scheduler import Observer
+from src.training.jobs import Job, Scratch
 from src.tune.study import Study
 
-POLL_INTERVAL = 1.0  # seconds between two checks of what other processes have done
 
+class Trials:
+    """What the scheduler is to run: until the study has `wanted` finished trials of all processes.
 
-class TrialReporter(Protocol):
-    """Called for every trial of this process."""
-
-    def on_start(self, trial: int, drawn: Mapping[str, Any], params: Mapping[str, Any]) -> None:
-        """The trial starts. drawn: its values by dotted name; params: the sections they give."""
-
-    def on_epoch(self, trial: int, epoch: Epoch) -> None:
-        """The trial has trained another epoch."""
-
-    def on_end(self, ended: Ended) -> None:
-        """The trial is complete, pruned or failed."""
-
-
-def sweep(
-    study: Study, pool: Pool, wanted: int, deadline: float, reporters: Sequence[TrialReporter]
-) -> None:
-    """Run trials until the study has `wanted` finished ones, of this and all other processes.
-
-    deadline: in seconds of time.monotonic(); no trial starts after it. If an exception is raised,
-    the running trials are failed, and their values are queued again for the next call.
+    deadline: in seconds of time.monotonic(); no trial starts after it. If the loop is left by an
+    exception, the running trials are failed, and their values are queued again for the next call.
     """
-    scheduler = _Scheduler(study, pool, reporters)
-    try:
-        while True:
-            while pool.free and time.monotonic() < deadline and scheduler.start(wanted):
-                pass
-            late = time.monotonic() >= deadline
-            if not pool.busy and (late or study.is_done(wanted)):
-                return
-            # With no busy worker of its own, this process waits for the last trials of others.
-            for number, message in pool.messages(POLL_INTERVAL):
-                scheduler.handle(number, message)
-            study.heartbeat()
-    except BaseException:
-        scheduler.stop("the sweep was stopped")
-        raise
 
+    def __init__(
+        self, study: Study, wanted: int, deadline: float, observers: Sequence[Observer]
+    ) -> None:
+        self._study, self._wanted, self._deadline = study, wanted, deadline
+        self._observers = observers
+        self._drawn: dict[str, Mapping[str, Any]] = {}
+        self._epochs: dict[str, int] = {}
 
-class _Scheduler:
-    """Keeps study, pool and reporters in step for the trials of this process."""
+    def next(self) -> tuple[str, Job] | None:
+        """The next trial; those whose values are impossible are pruned at once."""
+        while not self._is_late and (number := self._study.claim(self._wanted)) is not None:
+            name, drawn = f"trial-{number}", self._study.values(number)
+            try:
+                params = self._study.space.params(drawn)
+            except UserError as impossible:
+                self._start(name, drawn, {})
+                self._end(Ended(name, "pruned", reason=str(impossible)))
+                continue
+            job = Scratch(train=params.train, seed=params.seed, model=params.model)
+            self._start(name, drawn, job.about())
+            self._epochs[name] = params.train.epochs
+            return name, job
+        return None
 
-    def __init__(self, study: Study, pool: Pool, reporters: Sequence[TrialReporter]) -> None:
-        self._study, self._pool, self._reporters = study, pool, reporters
-        self._drawn: dict[int, Mapping[str, Any]] = {}
-        self._epochs: dict[int, int] = {}
+    def more(self) -> bool:
+        return not self._is_late and not self._study.is_done(self._wanted)
 
-    def start(self, wanted: int) -> bool:
-        """Start a trial; False if no more are needed now."""
-        number = self._study.claim(wanted)
-        if number is None:
-            return False
-        drawn = self._study.values(number)
-        try:
-            params = self._study.space.params(drawn)
-        except UserError as impossible:
-            self._report_start(number, drawn, {})
-            self._end(Ended(number, "pruned", reason=str(impossible)))
-            return True
-        self._report_start(number, drawn, params.model_dump(include={"seed", "model", "train"}))
-        self._epochs[number] = params.train.epochs
-        self._pool.submit(number, Job(params.model, params.train, params.seed))
-        return True
+    def on_epoch(self, name: str, epoch: Epoch) -> bool:
+        for observer in self._observers:
+            observer.on_epoch(name, epoch)
+        # Pruning after the last epoch would save nothing.
+        last = epoch.epoch == self._epochs[name]
+        return self._study.report(_number(name), epoch) or last
 
-    def handle(self, number: int, message: Message) -> None:
-        """Process a worker's message about its trial."""
-        match message:
-            case Epoch():
-                for reporter in self._reporters:
-                    reporter.on_epoch(number, message)
-                # Pruning after the last epoch would save nothing.
-                last = message.epoch == self._epochs[number]
-                self._pool.answer(number, self._study.report(number, message) or last)
-            case Finished(kept):
-                self._end(Ended(number, "complete", kept.val_loss))
+    def on_end(self, name: str, outcome: Outcome) -> None:
+        match outcome:
+            case Finished():
+                self._end(Ended(name, "complete", metrics=outcome.result.metrics()))
             case Stopped(epoch):
-                self._end(Ended(number, "pruned", reason=f"worse than others after epoch {epoch}"))
+                self._end(Ended(name, "pruned", reason=f"worse than others after epoch {epoch}"))
             case Failed(reason, traceback):
-                self._end(Ended(number, "failed", reason=reason, traceback=traceback))
+                self._end(Ended(name, "failed", reason=reason, traceback=traceback))
             case Lost(reason):
-                self._study.requeue(number, reason, blame=True)
-                self._report_end(Ended(number, "failed", reason=reason))
+                self._study.requeue(_number(name), reason, blame=True)
+                self._report(Ended(name, "failed", reason=reason))
 
-    def stop(self, reason: str) -> None:
+    def on_poll(self) -> None:
+        self._study.heartbeat()
+
+    def on_stop(self) -> None:
         """Fail the running trials, all in the study before any is reported.
 
         The reports can be repaired from the study, but not the other way round.
         """
-        running = self._study.running
+        running, reason = self._study.running, "the sweep was stopped"
         for number in running:
             self._study.requeue(number, reason, blame=False)
         for number in running:
-            self._report_end(Ended(number, "failed", reason=reason))
+            self._report(Ended(f"trial-{number}", "failed", reason=reason))
+
+    @property
+    def _is_late(self) -> bool:
+        return time.monotonic() >= self._deadline
+
+    def _start(self, name: str, drawn: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        self._drawn[name] = drawn
+        for observer in self._observers:
+            observer.on_start(name, {**values, **drawn})
 
     def _end(self, ended: Ended) -> None:
         """End a trial in the study, then report it: as failed if another machine gave it up."""
-        if ended.value is not None:
-            accepted = self._study.complete(ended.trial, ended.value)
+        number = _number(ended.name)
+        if ended.state == "complete":
+            accepted = self._study.complete(number, ended.metrics["kept_val_loss"])
         elif ended.state == "pruned":
-            accepted = self._study.prune(ended.trial, ended.reason)
+            accepted = self._study.prune(number, ended.reason)
         else:
-            accepted = self._study.fail(ended.trial, ended.reason)
+            accepted = self._study.fail(number, ended.reason)
         if not accepted:
             given_up = "another machine saw no heartbeat and gave it up"
-            ended = replace(ended, state="failed", value=None, reason=given_up)
-        self._report_end(ended)
+            ended = replace(ended, state="failed", metrics={}, reason=given_up)
+        self._report(ended)
 
-    def _report_start(
-        self, number: int, drawn: Mapping[str, Any], params: Mapping[str, Any]
-    ) -> None:
-        self._drawn[number] = drawn
-        for reporter in self._reporters:
-            reporter.on_start(number, drawn, params)
+    def _report(self, ended: Ended) -> None:
+        ended = replace(ended, values=self._drawn.pop(ended.name, {}))
+        for observer in self._observers:
+            observer.on_end(ended)
 
-    def _report_end(self, ended: Ended) -> None:
-        ended = replace(ended, drawn=self._drawn.pop(ended.trial, {}))
-        for reporter in self._reporters:
-            reporter.on_end(ended)
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("trial-"))

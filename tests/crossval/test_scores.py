@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from src.crossval.folds import Fold
-from src.crossval.scores import scores
+from src.crossval.scores import HeldOut, scores
 from src.data.imageset import ImageSet
 
 
@@ -15,7 +14,7 @@ def test_folds_are_put_together_again_in_the_order_of_the_data() -> None:
     data = ImageSet(images, labels, ("a", "b"), (0.0,), (1.0,))
     logits = torch.nn.functional.one_hot(truth, 2).float() * 6
     folds = [
-        Fold(places, logits[places])
+        HeldOut(places, logits[places])
         for places in (
             torch.tensor([11, 3, 0, 4]),
             torch.tensor([10, 1, 2]),

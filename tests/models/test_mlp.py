@@ -33,7 +33,7 @@ def test_another_network_trains_is_saved_and_is_fine_tuned(tmp_path: Path, few: 
     loaded = load_model(tmp_path / "model.safetensors", torch.device("cpu"))
     assert torch.equal(predict(loaded.model, few.test), predict(base.model, few.test))
     tuned = finetune(loaded, params.finetune, few.train, few.val, 0).checkpoint
-    assert len(tuned.model.layers) == 3
+    assert len(tuned.network.layers) == 3
     assert not torch.equal(predict(tuned.model, few.test), predict(base.model, few.test))
 
 

@@ -1,3 +1,5 @@
+import math
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,10 +10,13 @@ from src.config.networks import ModelConfig
 from src.config.params import Params
 from src.core.stats import wilson
 from src.data.checks import load_params
+from src.data.imageset import load_images
 from src.data.splits import Splits
 from src.models.build import assemble
-from src.recipes.recipe import Recipe, train_recipe
-from src.recipes.table import compare, write_comparison, write_results
+from src.recipes.recipe import Recipe, as_rows, obtain_splits, write_image_sets
+from src.recipes.table import as_markdown, compare, in_words, write_comparison, write_results
+from src.training.jobs import run_job
+from src.training.result import Result
 from tests.conftest import ROOT, shrunk
 
 RECIPES = sorted(ROOT.glob("recipes/*.yaml"))
@@ -82,41 +87,55 @@ def test_the_settings_are_those_of_the_article(recipe: str, told: tuple[object, 
     assert (train.patience, train.keep_best) == (None, False)
 
 
+def results(few: Splits) -> dict[str, Result]:
+    images = {f"source.{name}": data for name, data in few._asdict().items()}
+    return {name: run_job(job, images) for name, job in small().jobs().items()}
+
+
 def test_a_recipe_is_trained_and_compared_with_what_was_published(
     tmp_path: Path, few: Splits
 ) -> None:
-    recipe = small()
-    few = few._replace(test=few.test.subset(torch.arange(60)))
-    results = [
-        train_recipe(name, recipe, few, seed, [])
-        for name in ("article-000", "own")
-        for seed in (0, 1)
-    ]
-    assert [result.seed for result in results] == [0, 1, 0, 1]
-    assert all(result.n == 60 and result.epochs == 2 for result in results)
-    write_results(results, tmp_path / "results.csv")
+    trained = results(few._replace(test=few.test.subset(torch.arange(60))))
+    alone = {name: replace(result, alone=True) for name, result in trained.items()}
+    rows = as_rows("article-000", small(), alone, 400) + as_rows("own", small(), trained, 400)
+    assert [row.seed for row in rows] == [0, 1, 2] * 2
+    assert all(row.n == 60 and row.epochs == 2 for row in rows)
+    first_epoch = 400 / alone["seed-0"].fit.epochs[0].images_per_second
+    assert 0.2 < rows[0].seconds_per_epoch / first_epoch < 5
+    assert rows[0].seconds > 2 * rows[0].seconds_per_epoch
+    write_results(rows, tmp_path / "results.csv")
     table = compare(
         pd.read_csv(tmp_path / "results.csv"), pd.read_csv(ROOT / "recipes/published.csv")
     )
     first, own = table.iloc[0], table.iloc[1]
-    assert first["accuracy"] == pytest.approx((results[0].accuracy + results[1].accuracy) / 2)
-    both = results[0].correct + results[1].correct
-    assert (first["accuracy_lo"], first["accuracy_hi"]) == wilson(round(both / 2), 60)
+    correct = sum(row.correct for row in rows[:3]) / 3
+    assert first["accuracy"] == own["accuracy"] == pytest.approx(correct / 60)
+    assert (first["accuracy_lo"], first["accuracy_hi"]) == wilson(round(correct), 60)
     assert first["published_accuracy"] == 0.9872
     assert pd.isna(own["published_accuracy"])
     write_comparison(table, tmp_path)
-    rows = (tmp_path / "table.md").read_text().splitlines()[2:]
-    assert [row.split("|")[1].strip() for row in rows] == ["article-000", "own"]
-    assert "98.72%" in rows[0]
-    assert "nan" not in rows[1]
+    lines = (tmp_path / "table.md").read_text().splitlines()[2:]
+    assert [line.split("|")[1].strip() for line in lines] == ["article-000", "own"]
+    assert "98.72%" in lines[0]
+    assert "nan" not in lines[1]
     assert {path.name for path in tmp_path.iterdir()} >= {"table.csv", "table.md", "table.png"}
 
 
-def test_the_seed_decides_a_result(few: Splits) -> None:
-    recipe = small()
+def test_epochs_are_timed_only_where_a_training_is_alone(few: Splits) -> None:
+    trained = results(few)
+    one = {**trained, "seed-1": replace(trained["seed-1"], alone=True)}
+    rows = as_rows("own", small(), one, 400)
+    assert [row.alone for row in rows] == [False, True, False]
+    assert [math.isnan(row.seconds) for row in rows] == [True, False, True]
+    assert "s" not in in_words(rows[0]).split(")")[-1]
+    table = compare(pd.DataFrame(map(asdict, rows)), pd.read_csv(ROOT / "recipes/published.csv"))
+    assert not table["alone"].iloc[0]
+    assert pd.isna(table["seconds_per_epoch"].iloc[0])
+    assert as_markdown(table).splitlines()[2].split("|")[7].strip() == ""
 
-    def correct(seed: int) -> int:
-        torch.manual_seed(seed)  # which must not matter
-        return train_recipe("x", recipe, few, 3, []).correct
 
-    assert correct(0) == correct(1)
+def test_the_image_sets_are_the_recipes_own(tmp_path: Path) -> None:
+    splits = obtain_splits(small(), tmp_path / "downloads")
+    written = write_image_sets(splits, tmp_path / "images")
+    sizes = {name: len(load_images(path)) for name, path in written.items()}
+    assert sizes == {"source.train": 3600, "source.val": 400, "source.test": 1000}

@@ -1,5 +1,7 @@
-"""Runs with runs below them, in a real store."""
+"""Studies in a real MLflow store: a run each, with a child for each training."""
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -7,17 +9,19 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from src.core.errors import UserError
-from src.tracking.evaluations import evaluations
-from src.tracking.nested import track_parent
-from src.tracking.runs import track
-from src.tracking.store import CROSSVAL, close_abandoned_runs, opened
+from src.core.progress import Ended, Epoch
+from src.tracking.nested import TrackedStudy, track_study
+from src.tracking.store import TUNE, close_abandoned_runs
 from tests.tracking.test_runs import STAGES
+
+EPOCHS = [Epoch(number, 0.5, 0.4 / number, 0.9, 0.01, 1000.0) for number in (1, 2, 3)]
+PARAMS = {"train.epochs": 2, "tune.space.train.batch_size.type": "int"}
 
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with an evaluate stage, and the working directory in it."""
-    (tmp_path / "dvc.yaml").write_text(STAGES.replace("first:", "evaluate:"))
+    """A repository with a train stage, and the working directory in it."""
+    (tmp_path / "dvc.yaml").write_text(STAGES.replace("first:", "train:"))
     (tmp_path / "params.yaml").write_text("seed: 0\n")
     (tmp_path / "code.py").touch()
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
@@ -25,81 +29,159 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def runs(project: Path, experiment: str) -> dict[str, Run]:
+def tracked(key: str = "id1", name: str = "study") -> AbstractContextManager[TrackedStudy]:
+    return track_study(TUNE, name, key, PARAMS, {"sampler": "tpe"}, "train")
+
+
+@pytest.fixture
+def study(project: Path) -> Iterator[TrackedStudy]:
+    with tracked() as opened:
+        yield opened
+
+
+def complete(name: str, loss: float, **values: int) -> Ended:
+    return Ended(name, "complete", values, {"kept_val_loss": loss}, epochs=EPOCHS)
+
+
+def runs(project: Path) -> dict[str, Run]:
     client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
-    found = client.get_experiment_by_name(experiment)
-    assert found is not None
-    return {str(run.info.run_name): run for run in client.search_runs([found.experiment_id])}
+    experiment = client.get_experiment_by_name("tune")
+    assert experiment is not None
+    found = list(client.search_runs([experiment.experiment_id]))
+    assert len({run.info.run_name for run in found}) == len(found)
+    return {str(run.info.run_name): run for run in found}
 
 
-def test_children_are_below_their_parent(project: Path) -> None:
-    with track_parent(CROSSVAL, "crossval", {"train": {"epochs": 2}}) as parent:
-        with parent.child("fold-1") as child:
-            child.metrics({"val_loss": 0.5})
-        parent.metrics({"accuracy": 0.9})
-    found = runs(project, "crossval")
-    assert found["fold-1"].data.tags["mlflow.parentRunId"] == found["crossval"].info.run_id
-    assert found["fold-1"].data.metrics == {"val_loss": 0.5}
-    assert found["crossval"].data.params == {"train.epochs": "2"}
+def test_a_training_is_a_child_run_of_its_study(project: Path, study: TrackedStudy) -> None:
+    study.on_start("fold-3", {"model": {"kernel_sizes": [5, 3]}, "seed": 0})
+    for epoch in EPOCHS:
+        study.on_epoch("fold-3", epoch)
+    study.on_end(complete("fold-3", 0.2))
+    found = runs(project)
+    child, parent = found["fold-3"], found["study"]
+    assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert child.data.params == {"model.kernel_sizes": "[5, 3]", "seed": "0"}
+    assert child.data.metrics["kept_val_loss"] == 0.2
+    assert (child.info.status, child.data.tags["state"]) == ("FINISHED", "complete")
+    assert child.data.tags["sampler"] == "tpe"
+    assert parent.data.params == {key: str(value) for key, value in PARAMS.items()}
+    assert parent.info.status == "RUNNING"
+    assert curve(project, child) == [(1, 0.4), (2, 0.2), (3, 0.4 / 3)]
+
+
+def curve(project: Path, run: Run) -> list[tuple[int, float]]:
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    points = client.get_metric_history(run.info.run_id, "val_loss")
+    return [(point.step, point.value) for point in points]
+
+
+@pytest.mark.parametrize(("state", "status"), [("pruned", "FINISHED"), ("failed", "FAILED")])
+def test_a_training_that_is_not_complete_has_its_reason(
+    project: Path, study: TrackedStudy, state: str, status: str
+) -> None:
+    study.on_start("trial-0", {})
+    study.on_end(Ended("trial-0", state, reason="the loss became nan"))
+    run = runs(project)["trial-0"]
+    assert (run.info.status, run.data.tags["state"]) == (status, state)
+    assert run.data.tags["reason"] == "the loss became nan"
+    assert "kept_val_loss" not in run.data.metrics
+
+
+def test_a_training_that_fails_by_a_bug_has_its_traceback(
+    project: Path, study: TrackedStudy
+) -> None:
+    study.on_start("trial-0", {})
+    study.on_end(Ended("trial-0", "failed", reason="KeyError: 'x'", traceback="Traceback: a bug"))
+    run = runs(project)["trial-0"]
+    assert run.data.tags["reason"] == "KeyError: 'x'"
+    artifacts = Path(str(run.info.artifact_uri).removeprefix("file://"))
+    assert (artifacts / "traceback.txt").read_text() == "Traceback: a bug"
+
+
+def test_a_study_has_one_run_over_all_calls(project: Path) -> None:
+    for number in range(3):
+        with tracked() as study:
+            assert runs(project)["study"].info.status == "RUNNING"
+            study.on_start(f"trial-{number}", {})
+            study.on_end(complete(f"trial-{number}", 0.1))
+    found = runs(project)
+    assert set(found) == {"study", "trial-0", "trial-1", "trial-2"}
     assert {run.info.status for run in found.values()} == {"FINISHED"}
 
 
-def test_a_failure_closes_parent_and_child(project: Path) -> None:
-    with (
-        pytest.raises(UserError),
-        track_parent(CROSSVAL, "crossval", {}) as parent,
-        parent.child("fold-1"),
-    ):
-        raise UserError("stopped")
-    assert {run.info.status for run in runs(project, "crossval").values()} == {"FAILED"}
-
-
-def test_a_parent_whose_process_was_killed_is_closed(project: Path) -> None:
-    with track_parent(CROSSVAL, "crossval", {}) as parent:
-        run_id = parent.run_id
-    with opened(CROSSVAL) as (client, _):
-        client.update_run(run_id, status="RUNNING")
-        client.set_tag(run_id, "process.started", "0")  # that of another process
-        close_abandoned_runs()
-        assert client.get_run(run_id).info.status == "KILLED"
-
-
-def evaluated(project: Path, name: str) -> str:
-    """An evaluate run that left a file with this content."""
-    folder = project / "evaluation"
-    folder.mkdir(exist_ok=True)
-    (folder / "predictions.csv").write_text(name)
-    with track("evaluate", {}) as run:
-        run.file(folder)
-        return run.run_id
-
-
-def test_an_evaluation_is_found_by_the_beginning_of_its_id(project: Path) -> None:
-    first, second = (evaluated(project, name) for name in ("first", "second"))
-    with evaluations(first[:12], second) as [one, other]:
-        assert (one.run_id, other.run_id) == (first, second)
-        assert (one.files / "predictions.csv").read_text() == "first"
-        assert (other.files / "predictions.csv").read_text() == "second"
-
-
-def test_a_training_leads_to_its_latest_evaluation(project: Path) -> None:
-    with track("evaluate", {}) as training:
-        training.tags({"dvc.stage": "train"})
-    first, second = (evaluated(project, name) for name in ("first", "second"))
-    with opened("pipeline") as (client, _):
-        for run in (first, second):
-            client.set_tag(run, "upstream.train", training.run_id)
-    with evaluations(training.run_id) as [found]:
-        assert found.run_id == second
-
-
-def test_what_is_no_evaluation_is_refused_in_one_line(project: Path) -> None:
-    evaluated(project, "first")
-    with track("evaluate", {}) as training:
-        training.tags({"dvc.stage": "train"})
-    for run, message in (
-        ("nothing", "'nothing': should be the beginning of one run's id in MLflow, not of 0"),
-        (training.run_id, "a run of train on which no finished evaluate run is based"),
-    ):
-        with pytest.raises(UserError, match=message), evaluations(run):
+def test_another_study_of_the_same_name_has_another_run(project: Path) -> None:
+    for key in ("id1", "id2"):
+        with tracked(key, f"study of {key}"):
             pass
+    assert len(runs(project)) == 2
+
+
+def test_runs_are_made_to_agree_with_the_results(project: Path) -> None:
+    """A killed process left trial 0 open, and never began a run for trial 2."""
+    with tracked() as study:
+        study.on_start("trial-0", {})
+        study.on_start("trial-1", {})
+        study.on_end(complete("trial-1", 0.2))
+    with tracked() as study:
+        study.mirror(
+            [
+                Ended("trial-0", "failed", reason="its process was killed"),
+                complete("trial-1", 0.2),
+                complete("trial-2", 0.3, batch_size=16),
+            ]
+        )
+    found = runs(project)
+    states = {name: run.data.tags.get("state") for name, run in found.items()}
+    assert states == {
+        "study": None,
+        "trial-0": "failed",
+        "trial-1": "complete",
+        "trial-2": "complete",
+    }
+    assert found["trial-0"].info.status == "FAILED"
+    assert found["trial-0"].data.tags["reason"] == "its process was killed"
+    assert found["trial-2"].data.metrics["kept_val_loss"] == 0.3
+    assert found["trial-2"].data.params == {"batch_size": "16"}
+    assert len(curve(project, found["trial-2"])) == 3
+
+
+def test_a_training_that_is_run_again_replaces_its_failed_run(project: Path) -> None:
+    with tracked() as study:
+        for name in ("fold-1", "fold-2"):
+            study.on_start(name, {"try": 1})
+        study.on_end(Ended("fold-1", "failed", reason="its worker was killed"))
+        study.on_start("fold-1", {"try": 2})
+        study.on_end(complete("fold-1", 0.1))
+        client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+        client.set_terminated(runs(project)["fold-2"].info.run_id, "KILLED")  # by a kill -9
+    with tracked() as study:
+        study.mirror([complete("fold-1", 0.1)])
+        study.on_start("fold-2", {"try": 2})
+        study.on_end(complete("fold-2", 0.2))
+    found = runs(project)
+    assert {name: run.data.params.get("try") for name, run in found.items() if "fold" in name} == {
+        "fold-1": "2",
+        "fold-2": "2",
+    }
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(KeyboardInterrupt, "KILLED"), (UserError, "FAILED")]
+)
+def test_an_interruption_closes_the_run_of_the_study(
+    project: Path, error: type[BaseException], status: str
+) -> None:
+    with pytest.raises(error), tracked():
+        raise error
+    assert runs(project)["study"].info.status == status
+
+
+def test_runs_of_a_killed_command_are_closed_by_the_next(project: Path) -> None:
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    with tracked() as study:
+        study.on_start("trial-0", {})
+        for run in runs(project).values():
+            client.set_tag(run.info.run_id, "process.id", "999999999")
+        close_abandoned_runs()
+        assert {run.info.status for run in runs(project).values()} == {"KILLED"}

@@ -160,7 +160,7 @@ def test_a_process_that_was_given_the_id_anew_keeps_no_run_open(project: Path) -
 
 def test_kept_is_the_epoch_whose_weights_are_kept(project: Path) -> None:
     with track("first", {}) as tracked:
-        tracked.kept(Epoch(7, 0.5, 0.4, 0.9, 0.01, 1000.0))
+        tracked.metrics(Epoch(7, 0.5, 0.4, 0.9, 0.01, 1000.0).as_kept())
     metrics = runs(project)[0].data.metrics
     assert metrics == {"kept_epoch": 7, "kept_val_loss": 0.4, "kept_val_accuracy": 0.9}
 

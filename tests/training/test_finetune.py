@@ -41,7 +41,7 @@ def moved_layers(base: Checkpoint, tuned: Trained) -> list[bool]:
             not torch.equal(old, new)
             for old, new in zip(before.parameters(), after.parameters(), strict=True)
         )
-        for before, after in zip(base.model.layers, tuned.checkpoint.model.layers, strict=True)
+        for before, after in zip(base.network.layers, tuned.checkpoint.network.layers, strict=True)
     ]
 
 
@@ -58,7 +58,7 @@ def test_head_moves_the_head_alone_batch_statistics_included(
 ) -> None:
     tuned = adapt(base, optdigits, strategy="head")
     assert moved_layers(base, tuned) == [False, False, False, True]
-    statistics = dict(tuned.checkpoint.model.named_buffers())
+    statistics = dict(tuned.checkpoint.network.named_buffers())
     assert all(torch.equal(value, statistics[name]) for name, value in base.model.named_buffers())
 
 
@@ -91,17 +91,17 @@ def test_discriminative_learns_slower_further_down() -> None:
 def test_transfer_beats_the_base_model_and_a_fresh_one(base: Checkpoint, optdigits: Splits) -> None:
     config = shrunk(finetune__epochs=15, finetune__labels_per_class=10).finetune
     few = limit_labels(optdigits.train, 10, 0)
-    tuned = finetune(base, config, few, optdigits.val, 0).checkpoint.model
-    fresh = train_from_scratch(base.config, config, few, optdigits.val, 0).checkpoint.model
+    tuned = finetune(base, config, few, optdigits.val, 0).checkpoint.network
+    fresh = train_from_scratch(base.config, config, few, optdigits.val, 0).checkpoint.network
     adapted = score(tuned, optdigits.test).accuracy
     assert adapted > score(base.model, optdigits.test).accuracy
     assert adapted > score(fresh, optdigits.test).accuracy
 
 
 def test_the_normalisation_of_the_base_stays(base: Checkpoint, optdigits: Splits) -> None:
-    tuned = adapt(base, optdigits).checkpoint.model
-    assert torch.equal(tuned.mean, base.model.mean)
-    assert list(optdigits.train.mean) != base.model.mean.flatten().tolist()
+    tuned = adapt(base, optdigits).checkpoint.network
+    assert torch.equal(tuned.mean, base.network.mean)
+    assert list(optdigits.train.mean) != base.network.mean.flatten().tolist()
 
 
 def test_other_classes_get_a_fresh_head(base: Checkpoint, optdigits: Splits) -> None:
@@ -122,7 +122,7 @@ def test_a_fresh_head_is_drawn_from_the_seed(base: Checkpoint, optdigits: Splits
     )
     few = limit_labels(train, 5, 0)
     heads = [
-        finetune(base, config, few, val, seed).checkpoint.model.state_dict()["head.1.weight"]
+        finetune(base, config, few, val, seed).checkpoint.network.state_dict()["head.1.weight"]
         for seed in (0, 0, 1)
     ]
     assert torch.equal(heads[0], heads[1])

@@ -15,8 +15,9 @@ from src.data.splits import Splits
 from src.models.build import build_model
 from src.models.network import Network
 from src.models.predict import Score, as_pixels, predict, score
-from src.training.fit import DivergedError, Fit, fit
+from src.training.fit import Fit, fit
 from src.training.optim import LayerPlan
+from src.training.step import DivergedError, Step
 from tests.conftest import shrunk
 
 PLAIN: dict[str, Any] = {
@@ -44,7 +45,8 @@ def run(
     model: Network, splits: Splits, config: TrainConfig, seed: int = 0, *reporters: Reporter
 ) -> Fit:
     plan = [LayerPlan()] * len(model.layers)
-    return fit(model, TrainVal(splits.train, splits.val), config, plan, seed, reporters)
+    step = Step(model, config, plan, splits.train, seed)
+    return fit(step, TrainVal(splits.train, splits.val), seed, reporters)
 
 
 def test_initial_loss_is_that_of_guessing(few: Splits) -> None:

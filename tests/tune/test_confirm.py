@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.core.errors import UserError
-from src.execution.messages import Failed, Finished, Message
-from src.execution.pool import Pool
+from src.core.errors import UserError, trace
+from src.core.progress import Epoch
+from src.execution.executor import Executor, Failed, Finished, Outcome, WorkerError
+from src.execution.local import Pool
 from src.tune.confirm import (
     Candidate,
     Confirmation,
@@ -83,13 +84,13 @@ def test_the_key_of_a_result_depends_on_all_that_affects_the_result(key: str) ->
 
 
 def test_confirming_trains_each_candidate_once_per_seed(
-    study: Study, pool: Pool, capsys: pytest.CaptureFixture[str]
+    study: Study, executor: Executor, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found = candidates(study, PRESENT)
-    confirm(study, pool, found)
+    confirm(study, executor, found)
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 3 * (1 + 2)
-    assert printed[0].startswith("confirm trial 3, seed 0: val loss ")
+    assert printed[0].startswith("trial 3, seed 0 complete  val loss ")
     confirmation = load_confirmation(study, found)
     assert [one.candidate.name for one in confirmation.trials] == ["trial 3", "trial 1"]
     assert confirmation.present is not None
@@ -98,11 +99,13 @@ def test_confirming_trains_each_candidate_once_per_seed(
         assert len(set(one.losses)) == 2
         assert one.all_losses[0] not in one.losses
         assert one.times_correct[:100].sum() == round(100 * 2 * one.accuracy)
-    confirm(study, pool, found)
+    confirm(study, executor, found)
     assert capsys.readouterr().out == ""
 
 
-def test_a_candidate_that_fails_with_a_seed_cannot_win(begin: BeginStudy, pool: Pool) -> None:
+def test_a_candidate_that_fails_with_a_seed_cannot_win(
+    begin: BeginStudy, executor: Executor
+) -> None:
     study = begin(values={"train.optimizer.name": "sgd"}, space=SGD)
     for rate in (0.01, 100.0):
         study.optuna.enqueue_trial({"train.optimizer.learning_rate": rate})
@@ -111,7 +114,7 @@ def test_a_candidate_that_fails_with_a_seed_cannot_win(begin: BeginStudy, pool: 
         study.complete(number, 1 / rate)
     present = shrunk(train__optimizer__name="sgd", tune__confirm={"top": 2, "seeds": 2})
     found = candidates(study, present)
-    confirm(study, pool, found)
+    confirm(study, executor, found)
     assert [candidate.name for candidate in found][:2] == ["trial 1", "trial 0"]
     winner = load_confirmation(study, found).winner
     assert winner is not None
@@ -124,15 +127,16 @@ SGD: dict[str, Any] = {
 
 
 def test_a_worker_that_is_killed_while_confirming_is_replaced(
-    study: Study, pool: Pool, monkeypatch: pytest.MonkeyPatch
+    study: Study, executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed: list[int] = []
+    assert isinstance(executor, Pool)
+    pool, killed = executor, list[str]()
 
-    def kill_once(number: int, proceed: bool) -> None:
+    def kill_once(name: str, proceed: bool) -> None:
         if not killed:
-            killed.append(number)
+            killed.append(name)
             os.kill(pool._workers[0].process.pid, signal.SIGKILL)
-        Pool.answer(pool, number, proceed)
+        Pool.answer(pool, name, proceed)
 
     found = candidates(study, PRESENT)
     monkeypatch.setattr(pool, "answer", kill_once)
@@ -141,23 +145,21 @@ def test_a_worker_that_is_killed_while_confirming_is_replaced(
     assert load_confirmation(study, found).winner is not None
 
 
-def test_a_bug_in_a_confirmation_shows_its_traceback(
-    study: Study,
-    pool: Pool,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_a_bug_ends_a_confirmation_with_its_traceback(
+    study: Study, executor: Executor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(timeout: float) -> Iterator[tuple[int, Message]]:
-        for number, message in Pool.messages(pool, timeout):
+    def broken(timeout: float) -> Iterator[tuple[str, Epoch | Outcome]]:
+        assert isinstance(executor, Pool)
+        for name, message in Pool.messages(executor, timeout):
             bug = Failed("KeyError: 'x'", "the traceback")
-            yield number, bug if isinstance(message, Finished) else message
+            yield name, bug if isinstance(message, Finished) else message
 
-    monkeypatch.setattr(pool, "messages", broken)
+    monkeypatch.setattr(executor, "messages", broken)
     found = candidates(study, PRESENT)[:1]
-    confirm(study, pool, found)
-    printed = capsys.readouterr()
-    assert printed.out.count(": KeyError: 'x'\n") == 3
-    assert printed.err.count("the traceback") == 3
+    with pytest.raises(WorkerError, match="trial 3, seed 0: KeyError: 'x'") as caught:
+        confirm(study, executor, found)
+    assert "in a worker process:\nthe traceback" in trace(caught.value)
+    assert all(study.load_result(key) is None for key in found[0].jobs())
 
 
 def test_the_winner_has_the_best_mean_not_the_best_single_loss(study: Study) -> None:
@@ -172,12 +174,14 @@ def test_an_unconfirmed_study_gives_its_best_trial_with_a_warning(study: Study) 
     assert "with one seed. It is not confirmed: python -m src.tune --study study" in why
 
 
-def test_a_study_without_complete_trials_has_no_winner(begin: BeginStudy, pool: Pool) -> None:
+def test_a_study_without_complete_trials_has_no_winner(
+    begin: BeginStudy, executor: Executor
+) -> None:
     study = begin()
     with pytest.raises(UserError, match="study study: has no complete trial"):
         choose(study, PRESENT)
     with pytest.raises(UserError, match="study study: has no complete trial"):
-        confirm(study, pool, candidates(study, PRESENT))
+        confirm(study, executor, candidates(study, PRESENT))
 
 
 def summary(study: Study, best: Confirmed, present: Confirmed | None) -> str:

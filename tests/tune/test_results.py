@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from src.tracking.sweeps import Ended
+from src.core.progress import Ended
 from src.tune.confirm import Confirmation
 from src.tune.results import ended_trials, importances, metrics, table, write_report
 from src.tune.study import Study
@@ -82,10 +82,13 @@ def test_the_plots_are_not_blank(study: Study, tmp_path: Path) -> None:
 
 def test_ended_trials_have_their_results(study: Study) -> None:
     ended = ended_trials(study)
-    assert [one.trial for one in ended] == list(range(14))
+    assert [one.name for one in ended] == [f"trial-{number}" for number in range(14)]
     first, failed = study.trials()[0], study.trials()[13]
-    assert ended[0] == Ended(0, "complete", first.value, drawn=first.params)
-    assert ended[13] == Ended(13, "failed", None, "a reason, with a comma", drawn=failed.params)
+    assert first.value is not None
+    metrics = {"kept_val_loss": first.value}
+    assert ended[0] == Ended("trial-0", "complete", first.params, metrics)
+    reason = "a reason, with a comma"
+    assert ended[13] == Ended("trial-13", "failed", failed.params, reason=reason)
 
 
 def test_the_metrics_of_a_study_are_those_of_its_trials(study: Study) -> None:

@@ -7,46 +7,51 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from src.core.progress import Epoch
-from src.tracking.sweeps import Ended
+from src.core.progress import Ended, Epoch
 from src.tune.confirm import choose
 from src.tune.session import Session
 from src.tune.study import Study
-from tests.conftest import shrunk
+from tests.conftest import WORKPLACE, shrunk
 from tests.tune.conftest import BeginStudy
 
 PRESENT = shrunk(tune__confirm={"top": 2, "seeds": 2})
 
 
 class Tracker:
-    """Keeps what it receives."""
+    """Keeps what it receives, and is its own record."""
 
     def __init__(self) -> None:
         self.ended: list[Ended] = []
-        self.metrics: dict[str, float] = {}
+        self.numbers: dict[str, float] = {}
         self.files: list[str] = []
 
-    def on_start(self, trial: int, drawn: Mapping[str, Any], params: Mapping[str, Any]) -> None:
+    @property
+    def record(self) -> "Tracker":
+        return self
+
+    def on_start(self, name: str, values: Mapping[str, Any]) -> None:
         pass
 
-    def on_epoch(self, trial: int, epoch: Epoch) -> None:
+    def on_epoch(self, name: str, epoch: Epoch) -> None:
         pass
 
     def on_end(self, ended: Ended) -> None:
         pass
 
-    def mirror(self, trials: Iterable[Ended]) -> None:
-        self.ended = [*trials]
+    def mirror(self, trainings: Iterable[Ended]) -> None:
+        self.ended = [*trainings]
 
-    def conclude(self, metrics: Mapping[str, float], files: Iterable[Path]) -> None:
-        self.metrics = dict(metrics)
-        self.files = [path.name for path in files]
+    def metrics(self, values: Mapping[str, float]) -> None:
+        self.numbers = dict(values)
+
+    def file(self, path: Path) -> None:
+        self.files.append(path.name)
 
 
 def run(study: Study, wanted: int, timeout: float = float("inf")) -> Tracker:
     tracker = Tracker()
     csv = Path("reports/tune/study.csv")
-    Session(study, PRESENT, tracker, csv, lambda: None, wanted, 2, timeout).run()
+    Session(study, PRESENT, WORKPLACE, tracker, csv, lambda: None, wanted, 2, timeout).run()
     return tracker
 
 
@@ -66,7 +71,7 @@ def test_a_study_with_enough_trials_is_confirmed_and_reported(
     printed = capsys.readouterr().out
     assert "study study: 5 of 5 trials finished" in printed
     assert " wins with the lowest mean loss" in printed
-    assert [ended.trial for ended in tracker.ended] == [0, 1, 2, 3, 4]
+    assert [ended.name for ended in tracker.ended] == [f"trial-{number}" for number in range(5)]
     assert tracker.files == [
         "study.csv",
         "history.png",
@@ -77,13 +82,13 @@ def test_a_study_with_enough_trials_is_confirmed_and_reported(
     ]
     rows = pd.read_csv("reports/tune/study/confirmation.csv").set_index("candidate")
     fresh = rows[rows["seed"] > 0]["val_loss"].groupby("candidate").mean().drop("params.yaml")
-    assert tracker.metrics["winner_val_loss_mean"] == pytest.approx(fresh.min())
-    assert tracker.metrics["best_val_loss"] == 1.0
-    assert sum(v for k, v in tracker.metrics.items() if "importance" in k) == pytest.approx(1)
+    assert tracker.numbers["winner_val_loss_mean"] == pytest.approx(fresh.min())
+    assert tracker.numbers["best_val_loss"] == 1.0
+    assert sum(v for k, v in tracker.numbers.items() if "importance" in k) == pytest.approx(1)
 
     chosen, why = choose(study, PRESENT)
     assert chosen.name == fresh.idxmin()
-    worse = fresh.min() > tracker.metrics["present_val_loss_mean"]
+    worse = fresh.min() > tracker.numbers["present_val_loss_mean"]
     assert ("NO improvement" in why) == worse
 
 
@@ -106,5 +111,5 @@ def test_trials_that_a_killed_process_left_do_not_stay_open(
     killed.claim(5)
     tracker = run(begin(), wanted=5, timeout=0)
     (ended,) = tracker.ended
-    assert (ended.trial, ended.state) == (0, "failed")
+    assert (ended.name, ended.state) == ("trial-0", "failed")
     assert ended.reason == "its process was killed"

@@ -12,7 +12,8 @@ from optuna.trial import TrialState
 from src.core.errors import UserError
 from src.core.processes import _started
 from src.core.progress import Epoch
-from src.tune.study import MAX_FAILURES, MAX_TRIES, Study
+from src.execution.scheduler import MAX_TRIES
+from src.tune.study import MAX_FAILURES, Study
 from tests.tune.conftest import BeginStudy
 
 SAMPLERS = ["tpe", "random", "grid", "qmc", "cma-es", "gp"]

@@ -11,11 +11,11 @@ from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Self
 
-from src.config.sections import RuntimeConfig
 from src.core.errors import UserError
 from src.core.progress import Epoch
 from src.core.signals import Interruption
-from src.execution.messages import Job, Lost, Message, Refused
+from src.execution.executor import Lost, Message, Outcome, Refused, RemoteError, Setup, WorkerError
+from src.training.jobs import Job
 
 REPOSITORY = Path(__file__).parents[2]
 START = (
@@ -23,35 +23,25 @@ START = (
 )
 
 
-class WorkerError(RuntimeError):
-    """A bug that keeps a worker from training; its cause is the worker's traceback."""
-
-
-class _RemoteError(Exception):
-    """Carries the text of a worker's traceback, and shows it as the cause of another error."""
-
-    def __str__(self) -> str:
-        return f"in a worker process:\n{self.args[0]}"
-
-
 @dataclass
 class _Worker:
     process: subprocess.Popen[bytes]
     connection: Connection
     index: int
-    job: int | None = None
+    job: str | None = None
 
 
 class Pool:
-    """At most `size` workers, each with one job at a time. Leaving the block kills them.
+    """An Executor of at most `size` processes of this machine. Leaving the block kills them.
 
     check: called before each worker starts, replacements too; raises if code or data have changed,
     so that the new worker would train differently from the others. Within the block, Ctrl-C and
     SIGTERM are raised by `messages` only.
     """
 
-    def __init__(self, size: int, runtime: RuntimeConfig, check: Callable[[], None]) -> None:
-        self._size, self._runtime, self._check = size, runtime, check
+    def __init__(self, size: int, setup: Setup, check: Callable[[], None]) -> None:
+        self.capacity = size
+        self._setup, self._check = setup, check
         self._workers: list[_Worker] = []
         self._interruption = Interruption()
 
@@ -64,50 +54,35 @@ class Pool:
             self._remove(worker)
         self._interruption.__exit__(kind, error, trace)
 
-    @property
-    def busy(self) -> int:
-        return sum(worker.job is not None for worker in self._workers)
-
-    @property
-    def free(self) -> bool:
-        return self.busy < self._size
-
-    def submit(self, number: int, job: Job) -> None:
-        """Give the job to a free worker. `number` is the caller's, and identifies its messages."""
+    def submit(self, name: str, job: Job) -> None:
         for worker in [worker for worker in self._workers if worker.job is None]:
             if _send(worker, job):
-                worker.job = number
+                worker.job = name
                 return
             self._remove(worker)  # it died while idle
         worker = self._start()
-        worker.job = number
+        worker.job = name
         # If it has died already, `messages` yields Lost.
-        _send(worker, self._runtime)
+        _send(worker, self._setup)
         _send(worker, job)
 
-    def answer(self, number: int, proceed: bool) -> None:
-        """Answer the Epoch of a job: whether it should continue."""
-        (worker,) = (worker for worker in self._workers if worker.job == number)
+    def answer(self, name: str, proceed: bool) -> None:
+        (worker,) = (worker for worker in self._workers if worker.job == name)
         _send(worker, proceed)  # if it has died already, `messages` yields Lost
 
-    def messages(self, timeout: float) -> Iterator[tuple[int, Message]]:
-        """The messages that arrive within `timeout` seconds, each with the number of its job.
-
-        Raises UserError if a worker refuses to start, WorkerError if a bug keeps it from starting,
-        and what a Ctrl-C or SIGTERM received meanwhile would have raised.
-        """
+    def messages(self, timeout: float) -> Iterator[tuple[str, Epoch | Outcome]]:
         busy = {worker.connection: worker for worker in self._workers if worker.job is not None}
         for connection in wait([*busy], timeout):
             assert isinstance(connection, Connection)
             worker = busy[connection]
             assert worker.job is not None
-            number, message = worker.job, self._receive(worker)
+            name, message = worker.job, self._receive(worker)
             if not isinstance(message, Epoch):
                 worker.job = None
-            yield number, message
+            yield name, message
         self._interruption.check()
 
-    def _receive(self, worker: _Worker) -> Message:
+    def _receive(self, worker: _Worker) -> Epoch | Outcome:
         try:
             message: Message = worker.connection.recv()
         except (EOFError, OSError) as error:
@@ -117,15 +92,15 @@ class Pool:
             if (status := worker.process.returncode) > 0:
                 raise UserError(f"a worker ended with status {status}, see above") from error
             return Lost(_how_it_ended(status))
-        if isinstance(message, Refused) and message.traceback:
-            raise WorkerError(message.reason) from _RemoteError(message.traceback)
-        if isinstance(message, Refused):
-            raise UserError(message.reason)
-        return message
+        if not isinstance(message, Refused):
+            return message
+        if message.traceback:
+            raise WorkerError(message.reason) from RemoteError(message.traceback)
+        raise UserError(message.reason)
 
     def _start(self) -> _Worker:
         self._check()
-        index = min({*range(self._size)} - {worker.index for worker in self._workers})
+        index = min({*range(self.capacity)} - {worker.index for worker in self._workers})
         connection, remote = Pipe()
         process = subprocess.Popen(
             [sys.executable, "-c", START, str(remote.fileno()), str(index)],

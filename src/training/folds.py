@@ -1,29 +1,19 @@
 """Cross-validation: every image is predicted once by a model that was not trained on it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
-from sklearn.model_selection import StratifiedKFold
 from torch import Tensor
 
-from src.config.params import Params
+from src.config.networks import ModelConfig
 from src.config.sections import TrainConfig
 from src.core.errors import UserError
 from src.core.progress import Reporter
 from src.core.runtime import generator
 from src.data.imageset import ImageSet
 from src.data.pixels import histogram, mean_and_std
-from src.models.predict import predict
-from src.training.scratch import train_from_scratch
-
-
-@dataclass(frozen=True)
-class Fold:
-    """The predictions of one model for the images held out from its training."""
-
-    images: Tensor  # their indices in the data, int64 [n]
-    logits: Tensor  # float32 [n, classes]
+from src.training.scratch import Trained, train_from_scratch
 
 
 def draw_folds(data: ImageSet, count: int, seed: int) -> list[Tensor]:
@@ -31,6 +21,9 @@ def draw_folds(data: ImageSet, count: int, seed: int) -> list[Tensor]:
 
     Raises UserError, naming the rarest class, if it has fewer images than there are folds.
     """
+    # Two seconds that workers which draw no folds need not spend.
+    from sklearn.model_selection import StratifiedKFold
+
     labels = data.labels.cpu()
     images = labels.bincount(minlength=len(data.classes))
     rarest = min(labels.unique().tolist(), key=lambda label: int(images[label]))
@@ -54,17 +47,18 @@ def check_epochs_are_fixed(train: TrainConfig) -> None:
 
 
 def train_without(
-    params: Params, data: ImageSet, held_out: Tensor, reporters: Sequence[Reporter] = ()
-) -> Fold:
-    """Train as the train stage does, on all images but those at `held_out`; then predict these."""
+    model: ModelConfig,
+    config: TrainConfig,
+    data: ImageSet,
+    held_out: Tensor,
+    seed: int,
+    reporters: Sequence[Reporter] = (),
+) -> Trained:
+    """Train as the train stage does, on all images but those at `held_out`, which validate."""
     kept = torch.ones(len(data), dtype=torch.bool)
     kept[held_out] = False
     train_set = _with_own_statistics(data.subset(kept.nonzero().flatten()))
-    test_set = data.subset(held_out)
-    trained = train_from_scratch(
-        params.model, params.train, train_set, test_set, params.seed, reporters
-    )
-    return Fold(held_out, predict(trained.checkpoint.model, test_set).cpu())
+    return train_from_scratch(model, config, train_set, data.subset(held_out), seed, reporters)
 
 
 def _with_own_statistics(data: ImageSet) -> ImageSet:

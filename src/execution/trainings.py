@@ -1,0 +1,102 @@
+"""The trainings of a study: run beside each other, tracked as one, kept, and found again."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from src.config.sections import RuntimeConfig
+from src.core import paths
+from src.core.console import BatchProgress
+from src.core.errors import UserError
+from src.core.files import waited_for
+from src.core.runtime import describe, set_up
+from src.execution.executor import Executor
+from src.execution.kept import Kept, digest
+from src.execution.launch import launched
+from src.execution.scheduler import Batch, as_ended, run
+from src.tracking.nested import TrackedStudy, track_study
+from src.tracking.provenance import contents, deciding_code
+from src.tracking.runs import Run
+from src.training.jobs import Job
+from src.training.result import Result
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Runs the jobs of a study; those that have a result already are not run again."""
+
+    _name: str
+    _executor: Executor
+    _kept: Kept
+    _tracked: TrackedStudy
+
+    @property
+    def record(self) -> Run:
+        """The study's own run in MLflow."""
+        return self._tracked.record
+
+    def run(self, jobs: Mapping[str, Job]) -> dict[str, Result]:
+        """The results by name. UserError if a training failed, once the others are done."""
+        kept = {name: found for name, job in jobs.items() if (found := self._kept.get(job))}
+        left = {name: job for name, job in jobs.items() if name not in kept}
+        if kept:
+            print(f"{self._name}: {len(kept)} of {len(jobs)} trainings were done before")
+        self._tracked.mirror(as_ended(name, jobs[name], kept[name].result) for name in kept)
+        with BatchProgress(self._name, sum(job.train.epochs for job in left.values())) as progress:
+            batch = Batch(left, self._kept.put, [progress, self._tracked])
+            run(self._executor, batch)
+        if batch.failed:
+            name, reason = next(iter(batch.failed.items()))
+            raise UserError(
+                f"{self._name}: {len(batch.failed)} of {len(jobs)} trainings failed, the first, "
+                f"{name}, because {reason}"
+            )
+        return {name: (kept | batch.finished)[name].result for name in jobs}
+
+
+@contextmanager
+def trainings(
+    experiment: str,
+    name: str,
+    params: Mapping[str, Any],
+    images: Mapping[str, Path],
+    runtime: RuntimeConfig,
+    workers: int,
+    stage: str | None = None,
+) -> Iterator[Trainings]:
+    """The trainings of the study called `name`, while the block lasts; by one process at a time.
+
+    params: what sets the study apart, for MLflow; images: the files of the image sets that jobs may
+    name; stage: the one of dvc.yaml that made these. What is trained with equal code, images and
+    machine is found again, in any later call.
+    """
+    machine = describe(set_up(runtime.device, runtime.threads))
+
+    def surroundings() -> dict[str, Any]:
+        return {"code": deciding_code("train"), "images": contents(images), "machine": machine}
+
+    begun = surroundings()
+
+    def check() -> None:
+        if surroundings() != begun:
+            raise UserError(f"{name}: code or data have changed since it was started; start again")
+
+    kept = Kept(paths.root() / paths.TRAININGS, begun)
+    key = digest([name, params, begun])
+    with (
+        _alone(name),
+        track_study(experiment, name, key, params, machine, stage) as tracked,
+        launched(workers, runtime, images, check) as executor,
+    ):
+        yield Trainings(name, executor, kept, tracked)
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Wait until no other process runs this study."""
+    folder = paths.root() / paths.TRAININGS
+    folder.mkdir(parents=True, exist_ok=True)
+    with waited_for(folder / f"{name}.lock", f"another process that runs {name}"):
+        yield

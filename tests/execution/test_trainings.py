@@ -1,0 +1,143 @@
+"""The trainings of a study: real workers, real runs in MLflow, real files."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from src.config.sections import RuntimeConfig
+from src.core.errors import UserError
+from src.execution.trainings import Trainings, trainings
+from src.tracking.store import CROSSVAL
+from src.training.jobs import Job, Scratch
+from src.training.result import Result
+from tests.conftest import WORKPLACE, shrunk
+
+PARAMS = shrunk()
+JOB = Scratch(train=PARAMS.train, seed=0, model=PARAMS.model, tests=("source.val",))
+JOBS: dict[str, Job] = {f"seed-{seed}": replace(JOB, seed=seed) for seed in (0, 1)}
+STAGE = """
+stages:
+  train:
+    cmd: python train.py
+    params: [seed]
+    deps: [data/tensors/source/train.safetensors, src/code]
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(workplace: Path) -> Path:
+    """A repository with a train stage, and the working directory in it."""
+    (workplace / "dvc.yaml").write_text(STAGE)
+    (workplace / "params.yaml").write_text("seed: 0\n")
+    (workplace / "src/code").mkdir(parents=True)
+    (workplace / "src/code/fit.py").write_text("# one\n")
+    return workplace
+
+
+def study(
+    jobs: Mapping[str, Job] = JOBS, workers: int = 1, runtime: RuntimeConfig = PARAMS.runtime
+) -> dict[str, Result]:
+    params = {"epochs": 2}
+    with trainings(CROSSVAL, "study", params, WORKPLACE, runtime, workers, stage="train") as opened:
+        return opened.run(jobs)
+
+
+def runs(project: Path) -> list[Run]:
+    """By name, and the oldest first."""
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("crossval")
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id], order_by=["start_time ASC"])
+    return sorted(found, key=lambda run: str(run.info.run_name))
+
+
+def kept(project: Path) -> dict[str, int]:
+    """When each result was written."""
+    folder = project / "data/trainings"
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
+
+
+def logits(results: Mapping[str, Result]) -> list[list[list[float]]]:
+    return [result.predictions["source.val"].logits.tolist() for result in results.values()]
+
+
+def test_what_was_trained_is_found_again(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first = study({"seed-0": JOB})
+    before = kept(project)
+    assert "seed-0    complete  val loss" in capsys.readouterr().out
+    again = study()
+    assert capsys.readouterr().out.startswith("study: 1 of 2 trainings were done before\nseed-1")
+    assert logits(again)[:1] == logits(first)
+    assert {name: kept(project)[name] for name in before} == before
+    assert len(kept(project)) == 2
+    assert [run.info.run_name for run in runs(project)] == ["seed-0", "seed-1", "study"]
+    assert {run.info.status for run in runs(project)} == {"FINISHED"}
+
+
+def test_the_number_of_workers_changes_no_bit(project: Path) -> None:
+    one = study()
+    for path in (project / "data/trainings").glob("*.safetensors"):
+        path.unlink()
+    two = study(workers=2)
+    assert logits(one) == logits(two)
+    assert [result.alone for result in one.values()] == [True, True]
+    assert [result.alone for result in two.values()] == [False, False]
+
+
+@pytest.mark.parametrize("what", ["code", "images", "threads"])
+def test_what_decides_a_result_begins_it_anew(project: Path, what: str) -> None:
+    study({"seed-0": JOB})
+    runtime = PARAMS.runtime
+    if what == "code":
+        (project / "src/code/fit.py").write_text("# another\n")
+    elif what == "images":
+        train, val = WORKPLACE.values()
+        train.write_bytes(val.read_bytes())
+    else:
+        runtime = runtime.model_copy(update={"threads": 2})
+    study({"seed-0": JOB}, runtime=runtime)
+    assert len(kept(project)) == 2
+    assert len(runs(project)) == 4  # another study
+
+
+def test_a_result_without_a_run_gets_one_and_an_open_run_is_closed(project: Path) -> None:
+    """As a kill -9 between the two writes leaves them."""
+    study()
+    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    first, second, _ = runs(project)
+    client.delete_run(first.info.run_id)
+    client.update_run(second.info.run_id, status="RUNNING")
+    study()
+    again, closed, _ = runs(project)
+    assert closed.info.run_id == second.info.run_id
+    assert closed.info.status == again.info.status == "FINISHED"
+    assert again.data.metrics == first.data.metrics
+    assert again.data.params == first.data.params
+
+
+def test_failed_trainings_are_named_once_the_others_are_done(project: Path) -> None:
+    bad = shrunk(train__optimizer__learning_rate=100.0, train__optimizer__name="sgd").train
+    jobs: dict[str, Job] = {"bad": replace(JOB, train=bad), "good": JOB}
+    message = "study: 1 of 2 trainings failed, the first, bad, because the training loss became"
+    with pytest.raises(UserError, match=message):
+        study(jobs)
+    assert len(kept(project)) == 1
+    states = {str(run.info.run_name): run.info.status for run in runs(project)}
+    assert states == {"bad": "FAILED", "good": "FINISHED", "study": "FAILED"}
+
+
+def test_no_worker_starts_with_other_code_than_the_study_began_with(project: Path) -> None:
+    opened = trainings(CROSSVAL, "study", {}, WORKPLACE, PARAMS.runtime, 1, "train")
+    with pytest.raises(UserError, match="study: code or data have changed since it was started"):
+        _run_with_changed_code(opened, project)
+
+
+def _run_with_changed_code(opened: AbstractContextManager[Trainings], project: Path) -> None:
+    with opened as study:
+        (project / "src/code/fit.py").write_text("# another\n")
+        study.run(JOBS)
