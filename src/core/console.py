@@ -47,12 +47,20 @@ class Console(Reporter):
         )
 
 
-class BatchProgress:
-    """Many trainings: a bar that moves with every epoch, a line for each training that ends."""
+class Progress:
+    """Many trainings: a bar on a terminal, a line for each that ends, a bug's traceback on stderr.
 
-    def __init__(self, label: str, epochs: int) -> None:
+    The bar counts epochs; a subclass may count something else.
+    """
+
+    def __init__(self, label: str, total: int, unit: str = "epochs", done: int = 0) -> None:
         self._bar = tqdm(
-            total=epochs, desc=label, unit=" epochs", leave=False, disable=not sys.stderr.isatty()
+            desc=label,
+            total=total,
+            initial=done,
+            unit=f" {unit}",
+            leave=False,
+            disable=not sys.stderr.isatty(),
         )
 
     def __enter__(self) -> Self:
@@ -68,16 +76,19 @@ class BatchProgress:
         self._bar.update()
 
     def on_end(self, ended: Ended) -> None:
-        tqdm.write(line(ended))
+        tqdm.write(self.line(ended))
+        if ended.traceback:
+            tqdm.write(ended.traceback, file=sys.stderr)
 
-
-def line(ended: Ended) -> str:
-    """How a training ended: its validation loss and its accuracies on other images, or why."""
-    if ended.state != "complete":
-        return f"{ended.name:<9} {ended.state:>8}  {ended.reason}"
-    shown = [f"val loss {ended.metrics['kept_val_loss']:.4f}"]
-    for metric, value in ended.metrics.items():
-        name = metric.removesuffix("_accuracy").replace("_", " ")
-        if metric.endswith("_accuracy") and name != "kept val":
-            shown.append(f"{name} {value:.2%}")
-    return f"{ended.name:<9} {ended.state:>8}  {', '.join(shown)}"
+    def line(self, ended: Ended) -> str:
+        """How a training ended: its validation loss and its accuracies on other images, or why."""
+        shown = [ended.reason]
+        if ended.state == "complete":
+            accuracies = {
+                metric.removesuffix("_accuracy").replace("_", " "): value
+                for metric, value in ended.metrics.items()
+                if metric.endswith("_accuracy") and metric != "kept_val_accuracy"
+            }
+            shown = [f"val loss {ended.metrics['kept_val_loss']:.4f}"]
+            shown += [f"{name} {value:.2%}" for name, value in accuracies.items()]
+        return f"{ended.name:<9} {ended.state:>8}  {', '.join(shown)}"

@@ -8,7 +8,7 @@ from typing import Any
 
 from src.config.sections import RuntimeConfig
 from src.core import paths
-from src.core.console import BatchProgress
+from src.core.console import Progress
 from src.core.errors import UserError
 from src.core.files import waited_for
 from src.core.runtime import describe, set_up
@@ -44,7 +44,7 @@ class Trainings:
         if kept:
             print(f"{self._name}: {len(kept)} of {len(jobs)} trainings were done before")
         self._tracked.mirror(as_ended(name, jobs[name], kept[name].result) for name in kept)
-        with BatchProgress(self._name, sum(job.train.epochs for job in left.values())) as progress:
+        with Progress(self._name, sum(job.train.epochs for job in left.values())) as progress:
             batch = Batch(left, self._kept.put, [progress, self._tracked])
             run(self._executor, batch)
         if batch.failed:

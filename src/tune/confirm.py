@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from src.config.params import Params
 from src.config.sections import RuntimeConfig
-from src.core.console import BatchProgress
+from src.core.console import Progress
 from src.core.errors import UserError
 from src.execution.executor import Executor, Failed, Finished
 from src.execution.scheduler import Batch, run
@@ -173,7 +173,7 @@ def confirm(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> No
     def keep(job: Job, outcome: Finished | Failed) -> None:
         study.save_result(_key(job, runtime), _result(outcome))
 
-    with BatchProgress("confirm", sum(job.train.epochs for job in jobs.values())) as progress:
+    with Progress("confirm", sum(job.train.epochs for job in jobs.values())) as progress:
         run(executor, Batch(jobs, keep, [progress]))
 
 

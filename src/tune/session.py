@@ -1,37 +1,24 @@
 """One call of the sweep: trials until there are enough, then the confirmation, then the report."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from filelock import FileLock
 
 from src.config.params import Params
 from src.core.files import waited_for
-from src.core.finding import Record
-from src.core.progress import Ended
 from src.core.signals import Interruption
 from src.execution.launch import launched
-from src.execution.scheduler import Observer, run
+from src.execution.scheduler import run
+from src.tracking.nested import TrackedStudy
 from src.tune.confirm import candidates, confirm, load_confirmation
 from src.tune.results import ended_trials, metrics, write_report
-from src.tune.status import Progress
+from src.tune.status import SweepProgress
 from src.tune.study import Study
 from src.tune.sweep import Trials
 from src.tune.verdict import describe
-
-
-class StudyTracker(Observer, Protocol):
-    """Keeps a record of the study outside Optuna."""
-
-    @property
-    def record(self) -> Record:
-        """The study's own."""
-
-    def mirror(self, trainings: Iterable[Ended]) -> None:
-        """Record all ended trials, including those of other or killed processes."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +28,7 @@ class Session:
     study: Study
     params: Params  # the present ones
     images: Mapping[str, Path]  # the image sets of all trainings
-    tracker: StudyTracker
+    tracker: TrackedStudy
     csv: Path  # the table of trials; the rest of the report is in the folder without suffix
     check: Callable[[], None]  # raises UserError once data or code have changed, see Pool
     wanted: int  # finished trials of the study, over all calls
@@ -68,7 +55,7 @@ class Session:
         runtime = self.params.runtime.model_copy(update={"threads": 1})
         deadline = time.monotonic() + self.timeout
         with (
-            Progress(self.study, self.wanted) as progress,
+            SweepProgress(self.study, self.wanted) as progress,
             launched(self.workers, runtime, self.images, self.check) as executor,
         ):
             run(executor, Trials(self.study, self.wanted, deadline, [progress, self.tracker]))

@@ -1,50 +1,28 @@
-"""Shows a running sweep: a progress bar on a terminal, and a line for every trial that ends."""
+"""Shows a running sweep: trials finished, pruned and failed, and the best so far."""
 
-import sys
-from collections.abc import Mapping
-from typing import Any, Self
-
-from tqdm import tqdm
-
-from src.core.console import line
+from src.core.console import Progress
 from src.core.progress import Ended, Epoch
 from src.tune.study import Study
 
 
-class Progress:
-    """An Observer that prints: trials finished, pruned and failed, and the best so far."""
+class SweepProgress(Progress):
+    """The bar counts finished trials, of all processes; a line has the trial's values, too."""
 
     def __init__(self, study: Study, wanted: int) -> None:
+        super().__init__(study.name, wanted, "trials", study.tally().finished)
         self._study = study
-        self._bar = tqdm(
-            desc=study.name,
-            initial=study.tally().finished,
-            total=wanted,
-            unit=" trials",
-            leave=False,
-            disable=not sys.stderr.isatty(),
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def on_start(self, name: str, values: Mapping[str, Any]) -> None:
-        pass
 
     def on_epoch(self, name: str, epoch: Epoch) -> None:
         pass
 
-    def on_end(self, ended: Ended) -> None:
-        """Print how the trial ended; a bug's traceback goes to stderr."""
+    def line(self, ended: Ended) -> str:
         values = "  ".join(f"{key}={_short(value)}" for key, value in ended.values.items())
-        tqdm.write(f"{line(ended)}  {values}")
-        if ended.traceback:
-            tqdm.write(ended.traceback, file=sys.stderr)
+        return f"{super().line(ended)}  {values}"
+
+    def on_end(self, ended: Ended) -> None:
+        super().on_end(ended)
         tally = self._study.tally()
-        self._bar.n = tally.finished  # includes the trials of other processes
+        self._bar.n = tally.finished
         best = f"{tally.best.values[0]:.4f} (trial {tally.best.number})" if tally.best else "none"
         self._bar.set_postfix_str(f"pruned {tally.pruned}, failed {tally.failed}, best {best}")
 

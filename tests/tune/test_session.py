@@ -1,58 +1,57 @@
 """One call of the sweep: made-up trials, real confirmation and report."""
 
-from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 
-from src.core.progress import Ended, Epoch
+from src.tracking.nested import track_study
+from src.tracking.store import TUNE
 from src.tune.confirm import choose
 from src.tune.session import Session
 from src.tune.study import Study
 from tests.conftest import WORKPLACE, shrunk
+from tests.tracking.test_runs import STAGES
 from tests.tune.conftest import BeginStudy
 
 PRESENT = shrunk(tune__confirm={"top": 2, "seeds": 2})
 
 
-class Tracker:
-    """Keeps what it receives, and is its own record."""
-
-    def __init__(self) -> None:
-        self.ended: list[Ended] = []
-        self.numbers: dict[str, float] = {}
-        self.files: list[str] = []
-
-    @property
-    def record(self) -> "Tracker":
-        return self
-
-    def on_start(self, name: str, values: Mapping[str, Any]) -> None:
-        pass
-
-    def on_epoch(self, name: str, epoch: Epoch) -> None:
-        pass
-
-    def on_end(self, ended: Ended) -> None:
-        pass
-
-    def mirror(self, trainings: Iterable[Ended]) -> None:
-        self.ended = [*trainings]
-
-    def metrics(self, values: Mapping[str, float]) -> None:
-        self.numbers = dict(values)
-
-    def file(self, path: Path) -> None:
-        self.files.append(path.name)
+@pytest.fixture(autouse=True)
+def project(workplace: Path) -> Path:
+    """A repository with a train stage, and the working directory in it."""
+    (workplace / "dvc.yaml").write_text(STAGES.replace("first:", "train:"))
+    (workplace / "params.yaml").write_text("seed: 0\n")
+    (workplace / "code.py").touch()
+    return workplace
 
 
-def run(study: Study, wanted: int, timeout: float = float("inf")) -> Tracker:
-    tracker = Tracker()
+@dataclass(frozen=True)
+class Tracked:
+    """What is in MLflow after a call."""
+
+    trials: dict[str, dict[str, str]]  # the tags of each trial's run
+    metrics: dict[str, float]  # of the study's run
+    files: list[str]  # of the study's run
+
+
+def run(study: Study, wanted: int, timeout: float = float("inf")) -> Tracked:
     csv = Path("reports/tune/study.csv")
-    Session(study, PRESENT, WORKPLACE, tracker, csv, lambda: None, wanted, 2, timeout).run()
-    return tracker
+    with track_study(TUNE, "study", study.id, {}, {}, "train") as tracker:
+        Session(study, PRESENT, WORKPLACE, tracker, csv, lambda: None, wanted, 2, timeout).run()
+    client = MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
+    experiment = client.get_experiment_by_name("tune")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time ASC"])
+    trials = {
+        str(run.info.run_name): run.data.tags
+        for run in runs
+        if run.info.run_id != tracker.record.run_id
+    }
+    files = [file.path for file in client.list_artifacts(tracker.record.run_id)]
+    return Tracked(trials, client.get_run(tracker.record.run_id).data.metrics, sorted(files))
 
 
 def complete(study: Study, count: int) -> None:
@@ -71,24 +70,25 @@ def test_a_study_with_enough_trials_is_confirmed_and_reported(
     printed = capsys.readouterr().out
     assert "study study: 5 of 5 trials finished" in printed
     assert " wins with the lowest mean loss" in printed
-    assert [ended.name for ended in tracker.ended] == [f"trial-{number}" for number in range(5)]
+    assert {*tracker.trials} == {f"trial-{number}" for number in range(5)}
+    assert {tags["state"] for tags in tracker.trials.values()} == {"complete"}
     assert tracker.files == [
-        "study.csv",
+        "confirmation.csv",
         "history.png",
         "importances.png",
         "parallel_coordinates.png",
         "slice.png",
-        "confirmation.csv",
+        "study.csv",
     ]
     rows = pd.read_csv("reports/tune/study/confirmation.csv").set_index("candidate")
     fresh = rows[rows["seed"] > 0]["val_loss"].groupby("candidate").mean().drop("params.yaml")
-    assert tracker.numbers["winner_val_loss_mean"] == pytest.approx(fresh.min())
-    assert tracker.numbers["best_val_loss"] == 1.0
-    assert sum(v for k, v in tracker.numbers.items() if "importance" in k) == pytest.approx(1)
+    assert tracker.metrics["winner_val_loss_mean"] == pytest.approx(fresh.min())
+    assert tracker.metrics["best_val_loss"] == 1.0
+    assert sum(v for k, v in tracker.metrics.items() if "importance" in k) == pytest.approx(1)
 
     chosen, why = choose(study, PRESENT)
     assert chosen.name == fresh.idxmin()
-    worse = fresh.min() > tracker.numbers["present_val_loss_mean"]
+    worse = fresh.min() > tracker.metrics["present_val_loss_mean"]
     assert ("NO improvement" in why) == worse
 
 
@@ -110,6 +110,6 @@ def test_trials_that_a_killed_process_left_do_not_stay_open(
     killed._owner = {**killed._owner, "process.id": "999999999"}
     killed.claim(5)
     tracker = run(begin(), wanted=5, timeout=0)
-    (ended,) = tracker.ended
-    assert (ended.name, ended.state) == ("trial-0", "failed")
-    assert ended.reason == "its process was killed"
+    assert [*tracker.trials] == ["trial-0"]
+    assert tracker.trials["trial-0"]["state"] == "failed"
+    assert tracker.trials["trial-0"]["reason"] == "its process was killed"

@@ -1,0 +1,76 @@
+"""Trials an hour of a sweep here, against another checkout of the project.
+
+    python -m benchmarks.trials OTHER [TURNS]
+
+Runs in copies of both, in turn: a sweep of 8 trials with two workers, of the network of params.yaml
+for two epochs, and its confirmation; a study of its own each time. Then, with one worker and one
+seed, four trials on each side, whose values and losses are compared.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from src.config.values import rewrite
+from src.core import paths
+from tests.clones import Clone
+from tests.conftest import ROOT
+
+TRIALS = 8
+SHORT = {"train.epochs": 2, "tune.pruner": "none", "tune.confirm.top": 1, "tune.confirm.seeds": 2}
+CLONE = "import sys, pathlib; from tests.clones import clone; clone(pathlib.Path(sys.argv[1]))"
+
+
+def prepared(checkout: Path, folder: Path) -> Clone:
+    """A copy of `checkout` with short trials, and the data in it."""
+    folder.mkdir()
+    subprocess.run([sys.executable, "-c", CLONE, str(folder)], cwd=checkout, check=True)
+    project = Clone(folder)
+    params = rewrite((ROOT / paths.PARAMS).read_text(), SHORT)
+    (project.root / paths.PARAMS).write_text(params)
+    project.call("dvc", "repro", "preprocess")
+    return project
+
+
+def sweep(project: Clone, study: str, trials: int, workers: int) -> tuple[float, pd.DataFrame]:
+    """Trials an hour, and the table of trials without times."""
+    command = ("python", "-m", "src.tune", "--trials", str(trials), "--workers", str(workers))
+    started = time.perf_counter()
+    project.call(*command, "--study", study, "--seed", "0")
+    speed = 3600 * trials / (time.perf_counter() - started)
+    table = pd.read_csv(project.root / paths.SWEEPS / f"{study}.csv")
+    return speed, table.drop(columns="seconds")
+
+
+def main() -> None:
+    other = Path(sys.argv[1]).resolve()
+    turns = int(sys.argv[2]) if len(sys.argv) > 2 else 5
+    with tempfile.TemporaryDirectory() as folder:
+        sides = {
+            name: prepared(checkout, Path(folder) / name)
+            for name, checkout in (("other", other), ("here", ROOT))
+        }
+        ratios = []
+        for turn in range(turns):
+            speed = {
+                name: sweep(project, f"turn-{turn}", TRIALS, 2)[0]
+                for name, project in sides.items()
+            }
+            ratios.append(speed["here"] / speed["other"])
+            print(
+                f"{speed['other']:.0f} and here {speed['here']:.0f} trials an hour, "
+                f"ratio {ratios[-1]:.2f}",
+                flush=True,
+            )
+        print(f"median ratio {statistics.median(ratios):.2f}")
+        tables = [sweep(project, "same", 4, 1)[1] for project in sides.values()]
+        print(f"equal values and losses: {tables[0].equals(tables[1])}")
+
+
+if __name__ == "__main__":
+    main()
