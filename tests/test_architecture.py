@@ -27,7 +27,8 @@ FLOORS = [
     {"data"},
     {"models"},
     {"training"},
-    {"evaluation", "tracking", "execution"},
+    {"evaluation", "tracking"},
+    {"execution"},
     STUDIES,
 ]
 
