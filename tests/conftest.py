@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -18,6 +18,9 @@ from src.data.imageset import save_images
 from src.data.sources import obtain
 from src.data.splits import Splits, read_splits
 from src.execution.pool import Pool
+
+if TYPE_CHECKING:
+    from tests.clones import Clone
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "tests/params.yaml"
@@ -83,3 +86,16 @@ def pool(workplace: Path) -> Iterator[Pool]:
     """One worker with one thread."""
     with Pool(1, shrunk().runtime, check=lambda: None) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> "Clone":
+    """A clone in which the pipeline has run, and its lock file has been committed."""
+    # Imported here, because it imports this file.
+    from tests.clones import STAGES, clone
+
+    made = clone(tmp_path_factory.mktemp("finished"))
+    assert made.stages_run("dvc", "repro") == STAGES
+    assert made.call("git", "status", "--porcelain") == "?? dvc.lock\n"
+    made.commit()
+    return made
