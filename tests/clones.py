@@ -50,6 +50,12 @@ class Clone:
         who = ("-c", "user.name=test", "-c", "user.email=test@localhost")
         self.call("git", *who, "commit", "--quiet", "--message", "test", "--no-verify")
 
+    def reset(self) -> None:
+        """Take back what differs from the last commit, and what the stages made of it."""
+        self.call("git", "checkout", "--quiet", ".")
+        self.call("dvc", "checkout", "--quiet", "--force")
+        assert self.stale() == set()
+
     def stages_run(self, *command: str) -> list[str]:
         """The stages that the command executes, in order."""
         printed = self.call(*command)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -19,6 +19,9 @@ from src.data.sources import obtain
 from src.data.splits import Splits, read_splits
 from src.execution.executor import Executor
 from src.execution.launch import launched
+
+if TYPE_CHECKING:
+    from tests.clones import Clone
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "tests/params.yaml"
@@ -85,3 +88,16 @@ def executor(workplace: Path) -> Iterator[Executor]:
     """One worker with one thread."""
     with launched(1, shrunk().runtime, WORKPLACE, check=lambda: None) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> "Clone":
+    """A clone in which the pipeline has run, and its lock file has been committed."""
+    # Imported here, because it imports this file.
+    from tests.clones import STAGES, clone
+
+    made = clone(tmp_path_factory.mktemp("finished"))
+    assert made.stages_run("dvc", "repro") == STAGES
+    assert made.call("git", "status", "--porcelain") == "?? dvc.lock\n"
+    made.commit()
+    return made
