@@ -1,59 +1,161 @@
 """Studies by their commands, in a clone in which the pipeline has run."""
 
 import re
+import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from tests.clones import Clone
 
 
-@pytest.fixture
-def project(finished: Clone) -> Iterator[Clone]:
-    """The finished clone; what a test changes in its tracked files is taken back."""
-    yield finished
-    finished.reset()
+@dataclass(frozen=True)
+class Study:
+    """What is left of a command that was killed and called again, and then ran undisturbed."""
+
+    project: Clone
+    experiment: str
+    folder: Path  # with its tables
+    trainings: int
+    printed: str  # by the second call
+    resumed: dict[str, str]  # tables
+    undisturbed: dict[str, str]  # tables
 
 
-def test_folds_of_a_cross_validation_are_runs_below_one(project: Clone) -> None:
-    printed = project.call("python", "-m", "src.crossval", "--folds", "2")
-    assert "2 folds: accuracy" in printed
-    assert "of 4000 images, each predicted by a model that was not trained on it" in printed
-    parent, *folds = project.runs("crossval")
-    assert [run.info.run_name for run in folds] == ["fold-1", "fold-2"]
-    assert {run.data.tags["mlflow.parentRunId"] for run in folds} == {parent.info.run_id}
-    table = pd.read_csv(project.root / "reports/crossval/folds.csv")
-    assert table["n"].tolist() == [2000, 2000, 4000]
-    assert parent.data.metrics["accuracy"] == pytest.approx(table["accuracy"].iloc[-1])
-    issues = pd.read_csv(project.root / "reports/crossval/label_issues.csv")
+@pytest.fixture(scope="module")
+def crossval(finished: Clone) -> Study:
+    return killed_and_called_again(finished, "crossval", 3, "--folds", "3")
+
+
+@pytest.fixture(scope="module")
+def transfer(finished: Clone) -> Study:
+    return killed_and_called_again(finished, "transfer", 14, "--seeds", "2", "--labels", "1")
+
+
+@pytest.fixture(scope="module")
+def recipe(finished: Clone) -> Iterator[Study]:
+    """One that trains for an epoch on the embedded digits."""
+    path = finished.root / "recipes/article-003.yaml"
+    text = path.read_text().replace("source: mnist", "source: mnist-5k")
+    text = text.replace("epochs: 5 ", "epochs: 1 ").replace("epochs: 5\n", "epochs: 1\n")
+    path.write_text(text.replace("threads: 2", "threads: 1"))
+    yield killed_and_called_again(finished, "recipes", 3, "article-003")
+    finished.call("git", "checkout", "--quiet", ".")
+
+
+def killed_and_called_again(
+    project: Clone, experiment: str, trainings: int, *arguments: str
+) -> Study:
+    command = ("python", "-m", f"src.{experiment}", *arguments)
+    folder = project.root / (
+        "recipes/results" if experiment == "recipes" else f"reports/{experiment}"
+    )
+    kill_in_the_middle(project, *command)
+    printed = project.call(*command, "--workers", "2")
+    resumed = tables(folder)
+    shutil.rmtree(project.root / "data/trainings")
+    project.call(*command, "--workers", "1")
+    return Study(project, experiment, folder, trainings, printed, resumed, tables(folder))
+
+
+def tables(folder: Path) -> dict[str, str]:
+    """The tables in a folder, without times."""
+    found = {}
+    for path in sorted(folder.glob("*.csv")):
+        table = pd.read_csv(path, dtype=str)
+        timed = ["seconds_per_epoch", "seconds", "alone"]
+        found[path.name] = table.drop(columns=timed, errors="ignore").to_csv()
+    assert found
+    return found
+
+
+def kill_in_the_middle(project: Clone, *command: str) -> None:
+    """SIGKILL for a worker after the first training, and for the command after another one."""
+    process = project.start(*command, "--workers", "2")
+    assert process.stdout is not None
+    wait_for_training(process.stdout)
+    workers = psutil.Process(process.pid).children()
+    workers[0].kill()
+    wait_for_training(process.stdout)
+    workers = psutil.Process(process.pid).children()
+    process.kill()
+    process.communicate()
+    assert not psutil.wait_procs(workers, timeout=30)[1]
+
+
+def wait_for_training(output: Iterator[str]) -> None:
+    lines = []
+    for line in output:
+        lines.append(line)
+        if " complete  val loss " in line:
+            return
+    raise AssertionError("".join(lines))
+
+
+@pytest.fixture(params=["crossval", "transfer", "recipe"])
+def study(request: pytest.FixtureRequest) -> Study:
+    found: Study = request.getfixturevalue(request.param)
+    return found
+
+
+def test_a_killed_study_goes_on_where_it_was(study: Study) -> None:
+    done = sum(map(int, re.findall(r"(\d+) of \d+ trainings were done before", study.printed)))
+    assert 2 <= done < study.trainings
+    assert study.printed.count(" complete  val loss ") == study.trainings - done
+
+
+def test_its_tables_are_those_of_an_undisturbed_one_whatever_the_workers(study: Study) -> None:
+    assert study.resumed == study.undisturbed
+
+
+def test_a_study_has_a_run_and_one_below_it_for_each_training(study: Study) -> None:
+    parent, *children = sorted(
+        study.project.runs(study.experiment), key=lambda run: "mlflow.parentRunId" in run.data.tags
+    )
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    assert len({run.info.run_name for run in children}) == len(children) == study.trainings
+    assert {run.info.status for run in [parent, *children]} == {"FINISHED"}
+
+
+def test_a_cross_validation_predicts_every_image_once(crossval: Study) -> None:
+    assert "3 folds: accuracy" in crossval.printed
+    told = "of 4000 images, each predicted by a model that was not trained on it"
+    assert told in crossval.printed
+    table = pd.read_csv(crossval.folder / "folds.csv")
+    assert table["n"].tolist() == [1334, 1333, 1333, 4000]
+    runs = {run.info.run_name: run.data for run in crossval.project.runs("crossval")}
+    assert runs["crossval"].metrics["accuracy"] == pytest.approx(table["accuracy"].iloc[-1])
+    first = runs["fold-1"]
+    assert first.metrics["held_out_accuracy"] == pytest.approx(table["accuracy"].iloc[0])
+    assert (first.params["kind"], first.params["train.epochs"]) == ("Fold", "2")
+    issues = pd.read_csv(crossval.folder / "label_issues.csv")
     assert set(issues["split"]) <= {"train", "val"}
     assert (issues["label"] != issues["suggested"]).all()
 
 
-def test_transfer_methods_are_compared_in_one_table(project: Clone) -> None:
-    printed = project.call("python", "-m", "src.transfer", "--seeds", "2", "--labels", "1,3")
-    assert re.search(r"\| labels per class +\| 0 +\| 1 +\| 3 +\|", printed)
-    outcomes = pd.read_csv(project.root / "reports/transfer/outcomes.csv")
-    assert len(outcomes) == 2 * (1 + 2 * 6)
-    _, *seeds = project.runs("transfer")
-    assert [run.info.run_name for run in seeds] == ["seed-0", "seed-1"]
-    assert "full_3_target_test" in seeds[0].data.metrics
+def test_transfer_methods_are_compared_in_one_table(transfer: Study) -> None:
+    assert re.search(r"\| labels per class +\| 0 +\| 1 +\|", transfer.printed)
+    outcomes = pd.read_csv(transfer.folder / "outcomes.csv")
+    assert len(outcomes) == 2 * (1 + 6)
+    runs = {run.info.run_name: run.data for run in transfer.project.runs("transfer")}
+    row = outcomes.query("seed == 1 and method == 'full'").iloc[0]
+    assert runs["seed-1-full-1"].metrics["target_test_accuracy"] == row["target_test"]
+    assert runs["seed-1-full-1"].metrics["source_test_accuracy"] == row["source_test"]
+    assert runs["seed-1-full-1"].params["train.strategy"] == "full"
 
 
-def test_a_recipe_is_a_stage_of_its_own_pipeline(project: Clone) -> None:
-    recipe = project.root / "recipes/article-003.yaml"
-    text = recipe.read_text().replace("source: mnist", "source: mnist-5k")
-    recipe.write_text(
-        text.replace("epochs: 5 ", "epochs: 1 ").replace("epochs: 5\n", "epochs: 1\n")
-    )
-    project.call("dvc", "repro", "recipes/dvc.yaml:recipe@article-003")
-    results = pd.read_csv(project.root / "recipes/results/article-003.csv")
-    assert results["seed"].tolist() == [0, 1, 2]
-    assert (results["correct"] > 800).all()
-    assert (results["n"] == 1000).all()
-    parent, *seeds = project.runs("recipes")
-    assert parent.info.run_name == "article-003"
-    assert [run.info.run_name for run in seeds] == ["seed-0", "seed-1", "seed-2"]
-    accuracies = [run.data.metrics["test_accuracy"] for run in seeds]
-    assert accuracies == pytest.approx((results["correct"] / 1000).tolist())
+def test_a_recipe_is_a_stage_of_its_own_pipeline(recipe: Study) -> None:
+    results = recipe.folder / "article-003.csv"
+    assert set(pd.read_csv(results)["alone"]) == {True}
+    recipe.project.call("dvc", "repro", "recipes/dvc.yaml:recipe@article-003")
+    table = pd.read_csv(results)
+    assert table["seed"].tolist() == [0, 1, 2]
+    assert (table["correct"] > 800).all()
+    assert (table["n"] == 1000).all()
+    runs = {run.info.run_name: run.data for run in recipe.project.runs("recipes")}
+    accuracies = [runs[f"seed-{seed}"].metrics["source_test_accuracy"] for seed in range(3)]
+    assert accuracies == pytest.approx((table["correct"] / 1000).tolist())

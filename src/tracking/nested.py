@@ -34,14 +34,14 @@ class TrackedStudy:
         self._client, self._experiment = client, experiment
         self._tags = {PARENT: record.run_id, **tags}
         self._open: dict[str, Run] = {}
-        self._failed: dict[str, Run] = {}
+        self._replaceable: dict[str, Run] = {}
         self._unwritten = defaultdict[str, list[Epoch]](list)
         self._written: dict[str, float] = {}
 
     def on_start(self, name: str, values: Mapping[str, Any]) -> None:
-        """Open the training's run, with its values flattened; it replaces a failed one."""
-        if name in self._failed:
-            self._client.delete_run(self._failed.pop(name).run_id)
+        """Open the training's run, with its values flattened; it replaces one from before."""
+        if name in self._replaceable:
+            self._client.delete_run(self._replaceable.pop(name).run_id)
         self._open[name] = self._start(name, values)
 
     def on_epoch(self, name: str, epoch: Epoch) -> None:
@@ -72,8 +72,7 @@ class TrackedStudy:
             run.epochs(ended.epochs)
             self._end(run, ended)
         for name, entry in entries.items():
-            if entry.info.status in ("FAILED", "KILLED"):
-                self._failed[name] = Run(self._client, entry.info.run_id)
+            self._replaceable[name] = Run(self._client, entry.info.run_id)
 
     def _start(self, name: str, values: Mapping[str, Any]) -> Run:
         run = start_run(self._client, self._experiment, name, self._tags)
@@ -89,8 +88,7 @@ class TrackedStudy:
         run.metrics(ended.metrics)
         run.tags({STATE: state, **({"reason": ended.reason} if ended.reason else {})})
         run.end(status, traceback=ended.traceback)
-        if ended.state == "failed":
-            self._failed[ended.name] = run
+        self._replaceable[ended.name] = run
 
     def _children(self) -> Iterator["Entry"]:
         token = None
