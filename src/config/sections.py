@@ -37,6 +37,14 @@ class RuntimeConfig(Section):
             return device
         raise ValueError(f"should be auto, cpu, cuda or cuda:N, not {device!r}")
 
+    def one_thread(self) -> "RuntimeConfig":
+        """For trainings beside each other.
+
+        The number of threads changes the last bits of a result: with one each, the number of
+        trainings at a time changes none.
+        """
+        return self.model_copy(update={"threads": 1})
+
 
 class DataConfig(Section):
     """Which data sets (src/data/catalogue.py has them), and how they are split."""

@@ -30,7 +30,7 @@ def _crossval(folds: int, workers: int) -> None:
     from src.crossval.scores import HeldOut, scores
     from src.data.checks import load_params
     from src.data.imageset import join, load_images
-    from src.execution.trainings import trainings
+    from src.execution.trainings import About, trainings
     from src.tracking.repro import bring_up_to_date
     from src.tracking.store import CROSSVAL
     from src.training.folds import check_epochs_are_fixed, draw_folds
@@ -50,9 +50,8 @@ def _crossval(folds: int, workers: int) -> None:
         for number in range(folds)
     }
     logged = {**params.model_dump(), "folds": folds}
-    # The number of threads changes the last bits: with one, the number of workers changes none.
-    runtime = params.runtime.model_copy(update={"threads": 1})
-    with trainings(CROSSVAL, "crossval", logged, images, runtime, workers, "train") as study:
+    about = About(CROSSVAL, "crossval", logged, images, "train")
+    with trainings(about, params.runtime.one_thread(), workers) as study:
         results = study.run(jobs).values()
         done = [
             HeldOut(places, result.predictions[HELD_OUT].logits)

@@ -24,6 +24,17 @@ from src.training.result import Result
 
 
 @dataclass(frozen=True)
+class About:
+    """What a study is about."""
+
+    experiment: str  # of MLflow
+    name: str
+    params: Mapping[str, Any]  # what sets it apart from others of its name
+    images: Mapping[str, Path]  # the files of the image sets that its jobs may name
+    stage: str | None = None  # the one of dvc.yaml whose inputs they are
+
+
+@dataclass(frozen=True)
 class Trainings:
     """Runs the jobs of a study; those that have a result already are not run again."""
 
@@ -57,40 +68,33 @@ class Trainings:
 
 
 @contextmanager
-def trainings(
-    experiment: str,
-    name: str,
-    params: Mapping[str, Any],
-    images: Mapping[str, Path],
-    runtime: RuntimeConfig,
-    workers: int,
-    stage: str | None = None,
-) -> Iterator[Trainings]:
-    """The trainings of the study called `name`, while the block lasts; by one process at a time.
+def trainings(about: About, runtime: RuntimeConfig, workers: int) -> Iterator[Trainings]:
+    """The trainings of a study, while the block lasts; by one process at a time.
 
-    params: what sets the study apart, for MLflow; images: the files of the image sets that jobs may
-    name; stage: the one of dvc.yaml that made these. What is trained with equal code, images and
-    machine is found again, in any later call.
+    What is trained with equal code, images and machine is found again, in any later call.
     """
     machine = describe(set_up(runtime.device, runtime.threads))
 
     def surroundings() -> dict[str, Any]:
-        return {"code": deciding_code("train"), "images": contents(images), "machine": machine}
+        images = contents(about.images)
+        return {"code": deciding_code("train"), "images": images, "machine": machine}
 
     begun = surroundings()
 
     def check() -> None:
         if surroundings() != begun:
-            raise UserError(f"{name}: code or data have changed since it was started; start again")
+            raise UserError(f"{about.name}: code or data changed after it was started; start again")
 
-    kept = Kept(paths.root() / paths.TRAININGS, begun)
-    key = digest([name, params, begun])
+    key = digest([about.name, about.params, begun])
     with (
-        _alone(name),
-        track_study(experiment, name, key, params, machine, stage) as tracked,
-        launched(workers, runtime, images, check) as executor,
+        _alone(about.name),
+        track_study(
+            about.experiment, about.name, key, about.params, machine, about.stage
+        ) as tracked,
+        launched(workers, runtime, about.images, check) as executor,
     ):
-        yield Trainings(name, executor, kept, tracked)
+        kept = Kept(paths.root() / paths.TRAININGS, begun)
+        yield Trainings(about.name, executor, kept, tracked)
 
 
 @contextmanager

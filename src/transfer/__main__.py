@@ -33,7 +33,7 @@ def _transfer(arguments: argparse.Namespace) -> None:
     from src.core.finding import publish
     from src.data.checks import load_params
     from src.data.sources import facts_of
-    from src.execution.trainings import trainings
+    from src.execution.trainings import About, trainings
     from src.tracking.repro import bring_up_to_date
     from src.tracking.store import TRANSFER
     from src.transfer.methods import Plan
@@ -45,11 +45,8 @@ def _transfer(arguments: argparse.Namespace) -> None:
     seeds = range(params.seed, params.seed + arguments.seeds)
     plan = Plan(params, seeds, arguments.labels, source.classes == target.classes)
     logged = {**params.model_dump(), "seeds": arguments.seeds, "labels": arguments.labels}
-    # The number of threads changes the last bits: with one, the number of workers changes none.
-    runtime = params.runtime.model_copy(update={"threads": 1})
-    with trainings(
-        TRANSFER, "transfer", logged, paths.IMAGE_SETS, runtime, arguments.workers, "train"
-    ) as study:
+    about = About(TRANSFER, "transfer", logged, paths.IMAGE_SETS, "train")
+    with trainings(about, params.runtime.one_thread(), arguments.workers) as study:
         bases = study.run(plan.bases())
         results = bases | study.run(plan.adaptations(bases))
         finding = summary(plan.outcomes(results))

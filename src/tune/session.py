@@ -50,9 +50,7 @@ class Session:
             self._report()
 
     def _run_trials(self) -> None:
-        # The number of threads affects the last bits of a result. With one thread per worker, the
-        # number of workers does not.
-        runtime = self.params.runtime.model_copy(update={"threads": 1})
+        runtime = self.params.runtime.one_thread()
         deadline = time.monotonic() + self.timeout
         with (
             SweepProgress(self.study, self.wanted) as progress,

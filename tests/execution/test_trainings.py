@@ -11,7 +11,7 @@ from mlflow.entities import Run
 
 from src.config.sections import RuntimeConfig
 from src.core.errors import UserError
-from src.execution.trainings import Trainings, trainings
+from src.execution.trainings import About, Trainings, trainings
 from src.tracking.store import CROSSVAL
 from src.training.jobs import Job, Scratch
 from src.training.result import Result
@@ -20,6 +20,7 @@ from tests.conftest import WORKPLACE, shrunk
 PARAMS = shrunk()
 JOB = Scratch(train=PARAMS.train, seed=0, model=PARAMS.model, tests=("source.val",))
 JOBS: dict[str, Job] = {f"seed-{seed}": replace(JOB, seed=seed) for seed in (0, 1)}
+ABOUT = About(CROSSVAL, "study", {"epochs": 2}, WORKPLACE, "train")
 STAGE = """
 stages:
   train:
@@ -42,8 +43,7 @@ def project(workplace: Path) -> Path:
 def study(
     jobs: Mapping[str, Job] = JOBS, workers: int = 1, runtime: RuntimeConfig = PARAMS.runtime
 ) -> dict[str, Result]:
-    params = {"epochs": 2}
-    with trainings(CROSSVAL, "study", params, WORKPLACE, runtime, workers, stage="train") as opened:
+    with trainings(ABOUT, runtime, workers) as opened:
         return opened.run(jobs)
 
 
@@ -132,8 +132,8 @@ def test_failed_trainings_are_named_once_the_others_are_done(project: Path) -> N
 
 
 def test_no_worker_starts_with_other_code_than_the_study_began_with(project: Path) -> None:
-    opened = trainings(CROSSVAL, "study", {}, WORKPLACE, PARAMS.runtime, 1, "train")
-    with pytest.raises(UserError, match="study: code or data have changed since it was started"):
+    opened = trainings(ABOUT, PARAMS.runtime, 1)
+    with pytest.raises(UserError, match="study: code or data changed after it was started"):
         _run_with_changed_code(opened, project)
 
 

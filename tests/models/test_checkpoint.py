@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from src.core.errors import UserError
 from src.core.runtime import generator
 from src.core.tensorfile import write_tensors
 from src.models.build import build_model
-from src.models.checkpoint import Checkpoint, load_model, save_model
+from src.models.checkpoint import FORMATS, Checkpoint, Format, load_model, save_model
 from tests.conftest import ROOT, shrunk
 
 CPU = torch.device("cpu")
@@ -96,3 +97,39 @@ def test_other_files_are_refused(tmp_path: Path, checkpoint: Checkpoint) -> None
     write_tensors(path, {"images": torch.zeros(1)}, {"classes": ["a"]})
     with pytest.raises(UserError, match="not a model of this version: 'config'"):
         load_model(path, CPU)
+
+
+class Halved(torch.nn.Module):
+    """A model that is no Network: it sees half of the brightness."""
+
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.inner(pixels / 2)
+        return logits
+
+
+def test_a_format_of_its_own_saves_and_loads_any_model(
+    tmp_path: Path, checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = FORMATS["network"]
+    halved = Format(
+        lambda model: network.describe(model.inner),
+        lambda config, about: Halved(network.rebuild(config, about)),
+    )
+    monkeypatch.setitem(FORMATS, "halved", halved)
+    model = Halved(checkpoint.model)
+    save_model(tmp_path / "model", replace(checkpoint, model=model, format="halved"))
+    loaded = load_model(tmp_path / "model", CPU)
+    pixels = torch.rand(4, *checkpoint.image_shape) * 255
+    model.eval()
+    loaded.model.eval()
+    assert (loaded.format, type(loaded.model)) == ("halved", Halved)
+    torch.testing.assert_close(loaded.model(pixels), model(pixels))
+    with pytest.raises(UserError, match="a model of format halved cannot be trained further"):
+        _ = loaded.network
+    monkeypatch.delitem(FORMATS, "halved")
+    with pytest.raises(UserError, match="not a model of this version: 'halved'"):
+        load_model(tmp_path / "model", CPU)
