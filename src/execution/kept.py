@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from src.core.errors import UserError
 from src.core.files import written_whole
 from src.execution.executor import Failed, Finished
 from src.training.jobs import Job
@@ -20,15 +21,20 @@ class Kept:
     """A file per result in `folder`; any may be deleted, and is then made again.
 
     surroundings: what decides all results besides their jobs, as JSON can express it: the code,
-    the images, the machine. Failures are not kept: a second call tries again.
+    the images, the machine. Failures are not kept, and a damaged file counts for none: the training
+    is done again.
     """
 
     def __init__(self, folder: Path, surroundings: Mapping[str, Any]) -> None:
         self._folder, self._surroundings = folder, surroundings
 
     def get(self, job: Job) -> Finished | None:
-        path = self._path(job)
-        return Finished(path.read_bytes()) if path.exists() else None
+        try:
+            found = Finished(self._path(job).read_bytes())
+            _ = found.result
+        except (FileNotFoundError, UserError):
+            return None
+        return found
 
     def put(self, job: Job, outcome: Finished | Failed) -> None:
         if isinstance(outcome, Finished):

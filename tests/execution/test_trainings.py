@@ -89,6 +89,15 @@ def test_the_number_of_workers_changes_no_bit(project: Path) -> None:
     assert [result.alone for result in two.values()] == [False, False]
 
 
+def test_a_damaged_result_is_trained_again(project: Path) -> None:
+    first = study({"seed-0": JOB})
+    (path,) = (project / "data/trainings").glob("*.safetensors")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    assert logits(study({"seed-0": JOB})) == logits(first)
+    assert len(path.read_bytes()) == len(content)
+
+
 @pytest.mark.parametrize("what", ["code", "images", "threads"])
 def test_what_decides_a_result_begins_it_anew(project: Path, what: str) -> None:
     study({"seed-0": JOB})
