@@ -11,7 +11,7 @@ from typing import Literal, NoReturn
 
 from src.core.errors import UserError, debugging, is_refusal, trace
 
-# Workers with one thread each, unless told otherwise: more than 8 wait for the one that reports.
+# Of one thread each, unless told otherwise: with more than 8, they would wait for the command.
 WORKERS = min(8, len(os.sched_getaffinity(0)))
 ONE_THREAD_EACH = "with one thread each (default: one per CPU, at most 8)"
 
@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--debug", action=_Debug, nargs=0, help=debug)
 
     def add_workers(self, default: int, notes: str) -> None:
-        """--workers. notes: what the number changes, and the default, in words."""
+        """--workers. notes: their threads and the default, in words."""
         self.add_argument(
             "--workers",
             type=count,

@@ -2,12 +2,11 @@
 
 import math
 import sys
-from collections.abc import Mapping
-from typing import Any, Self
+from typing import Self
 
 from tqdm import tqdm
 
-from src.core.progress import Ended, Epoch, Reporter
+from src.core.progress import Ended, Epoch, Observer, Reporter
 
 LINES = 10  # at most, per training
 
@@ -47,7 +46,7 @@ class Console(Reporter):
         )
 
 
-class Progress:
+class Progress(Observer):
     """Many trainings: a bar on a terminal, a line for each that ends, a bug's traceback on stderr.
 
     The bar counts epochs; a subclass may count something else.
@@ -68,9 +67,6 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
-
-    def on_start(self, name: str, values: Mapping[str, Any]) -> None:
-        pass
 
     def on_epoch(self, name: str, epoch: Epoch) -> None:
         self._bar.update()

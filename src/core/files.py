@@ -15,6 +15,10 @@ def written_whole(path: Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if error.filename is None:  # as of a full disk, in the middle of writing
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
@@ -22,6 +26,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 @contextmanager
 def waited_for(lock: Path, holder: str) -> Iterator[None]:
     """Hold a lock for the length of the block; says who holds it if that takes time."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock)
     try:
         held.acquire(timeout=0)

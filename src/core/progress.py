@@ -38,6 +38,19 @@ class Ended:
     traceback: str = ""  # of a bug
 
 
+class Observer:
+    """Told of each of many trainings, by name. This one does nothing."""
+
+    def on_start(self, name: str, values: Mapping[str, Any]) -> None:
+        """A training starts. values: what sets it apart or decides its result."""
+
+    def on_epoch(self, name: str, epoch: Epoch) -> None:
+        """It has done another epoch."""
+
+    def on_end(self, ended: Ended) -> None:
+        """It is complete, pruned or failed; one that failed may start again."""
+
+
 class Reporter:
     """Called after every batch and every epoch. This one does nothing."""
 

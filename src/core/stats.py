@@ -18,9 +18,10 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
 def student(values: ArrayLike) -> tuple[float, float]:
     """The 95 % interval of the mean of a sample (Student's t); NaN for fewer than two values."""
     sample = np.asarray(values, dtype=float)
-    n, mean = len(sample), float(np.mean(sample))
+    n = len(sample)
     if n < 2:
         return math.nan, math.nan
+    mean = float(np.mean(sample))
     half_width = float(t.ppf(1 - ALPHA / 2, n - 1) * np.std(sample, ddof=1) / math.sqrt(n))
     return mean - half_width, mean + half_width
 

@@ -30,7 +30,7 @@ def _crossval(folds: int, workers: int) -> None:
     from src.crossval.scores import HeldOut, scores
     from src.data.checks import load_params
     from src.data.imageset import join, load_images
-    from src.execution.trainings import About, trainings
+    from src.execution.trainings import Description, trainings
     from src.tracking.repro import bring_up_to_date
     from src.tracking.store import CROSSVAL
     from src.training.folds import check_epochs_are_fixed, draw_folds
@@ -40,28 +40,25 @@ def _crossval(folds: int, workers: int) -> None:
     check_epochs_are_fixed(params.train)
     images = {name: paths.IMAGE_SETS[name] for name in ("source.train", "source.val")}
     bring_up_to_date("preprocess", [*images.values()])
-    train_set, val_set = (load_images(path) for path in images.values())
-    data = join(train_set, val_set)
-    drawn = draw_folds(data, folds, params.seed)
     jobs = {
         f"fold-{number + 1}": Fold(
             train=params.train, seed=params.seed, model=params.model, number=number, folds=folds
         )
         for number in range(folds)
     }
-    logged = {**params.model_dump(), "folds": folds}
-    about = About(CROSSVAL, "crossval", logged, images, "train")
-    with trainings(about, params.runtime.one_thread(), workers) as study:
+    sections = params.model_dump(include={"seed", "runtime", "data", "model", "train"})
+    description = Description(CROSSVAL, "crossval", {**sections, "folds": folds}, images, "train")
+    with trainings(description, params.runtime.one_thread(), workers) as study:
+        train_set, val_set = (load_images(path) for path in images.values())
+        data = join(train_set, val_set)
+        drawn = draw_folds(data, folds, params.seed)  # refuses too many before anything is trained
         results = study.run(jobs).values()
         done = [
             HeldOut(places, result.predictions[HELD_OUT].logits)
             for places, result in zip(drawn, results, strict=True)
         ]
-        publish(
-            [scores(done, data, len(train_set), params.evaluate.mistakes)],
-            paths.CROSSVAL,
-            study.record,
-        )
+        finding = scores(done, data, len(train_set), params.evaluate.mistakes)
+        publish([finding], paths.CROSSVAL, study.record)
 
 
 def main() -> None:

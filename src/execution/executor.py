@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -18,7 +17,7 @@ class Setup:
 
     runtime: RuntimeConfig
     images: Mapping[str, Path]  # the image sets that jobs may name: nothing else is read
-    alone: bool  # whether there is only one worker
+    alone: bool  # whether there is one worker only
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,9 @@ class Finished:
 
     content: bytes  # of its result
 
-    @cached_property
+    @property
     def result(self) -> Result:
-        return from_bytes(self.content, "a result")
+        return from_bytes(self.content, "a worker's result")
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,11 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class Ready:
+    """The worker has loaded its code and its images, and takes jobs."""
+
+
+@dataclass(frozen=True)
 class Refused:
     """The worker cannot train anything, for example without data or without its device."""
 
@@ -63,8 +67,9 @@ class Lost:
 
 
 Outcome = Finished | Stopped | Failed | Lost
-# From a worker. It waits for a bool in answer to each Epoch: whether to continue.
-Message = Epoch | Outcome | Refused
+# From a worker: one of the first two, then of each job the others. It waits for a bool in answer to
+# each Epoch: whether to continue.
+Message = Ready | Refused | Epoch | Outcome
 
 
 class WorkerError(RuntimeError):
@@ -79,11 +84,11 @@ class RemoteError(Exception):
 
 
 class Executor(Protocol):
-    """Trains jobs beside each other. The scheduler calls nothing else."""
+    """Trains jobs at the same time. The scheduler calls nothing else."""
 
     @property
     def capacity(self) -> int:
-        """How many jobs it can train at once; that may change."""
+        """How many jobs it can train at once. It may change; a job too many then waits."""
 
     def submit(self, name: str, job: Job) -> None:
         """Start a job, of which fewer than `capacity` are running. Messages bear its name."""
@@ -94,6 +99,7 @@ class Executor(Protocol):
     def messages(self, timeout: float) -> Iterator[tuple[str, Epoch | Outcome]]:
         """The messages that arrive within `timeout` seconds, each with the name of its job.
 
-        Raises UserError if a worker refuses to start, WorkerError if a bug keeps it from starting,
-        and what a Ctrl-C or SIGTERM received meanwhile would have raised.
+        Raises UserError if a worker refuses to start, or code or data have changed meanwhile;
+        WorkerError if a bug keeps it from starting; and what a Ctrl-C or SIGTERM received meanwhile
+        would have raised.
         """

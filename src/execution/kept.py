@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from src.core.errors import UserError
-from src.core.files import written_whole
-from src.execution.executor import Failed, Finished
+from src.core.tensorfile import write_bytes
 from src.training.jobs import Job
+from src.training.result import Result, from_bytes
 
 
 def digest(value: Any) -> str:
@@ -21,26 +21,23 @@ class Kept:
     """A file per result in `folder`; any may be deleted, and is then made again.
 
     surroundings: what decides all results besides their jobs, as JSON can express it: the code,
-    the images, the machine. Failures are not kept, and a damaged file counts for none: the training
-    is done again.
+    the images, the machine. A damaged file counts as missing.
     """
 
     def __init__(self, folder: Path, surroundings: Mapping[str, Any]) -> None:
         self._folder, self._surroundings = folder, surroundings
 
-    def get(self, job: Job) -> Finished | None:
+    def get(self, job: Job) -> Result | None:
+        path = self._path(job)
         try:
-            found = Finished(self._path(job).read_bytes())
-            _ = found.result
+            return from_bytes(path.read_bytes(), str(path))
         except (FileNotFoundError, UserError):
             return None
-        return found
 
-    def put(self, job: Job, outcome: Finished | Failed) -> None:
-        if isinstance(outcome, Finished):
-            with written_whole(self._path(job)) as partial:
-                partial.write_bytes(outcome.content)
+    def put(self, job: Job, content: bytes) -> None:
+        """Keep a result, given as bytes."""
+        write_bytes(self._path(job), content)
 
     def _path(self, job: Job) -> Path:
-        name = digest({"job": job.about(), **self._surroundings})
+        name = digest({"job": job.as_json(), **self._surroundings})
         return self._folder / f"{name[:32]}.safetensors"

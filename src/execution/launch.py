@@ -17,7 +17,8 @@ def launched(
 ) -> AbstractContextManager[Executor]:
     """An executor while the block lasts; no worker starts before the first job.
 
-    images: the files of the image sets that jobs may name; check: raises a UserError once code or
-    data have changed, so that a worker started then would train differently from the others.
+    images: the files of the image sets that jobs may name; check: called once a worker has loaded
+    code and images; raises a UserError if these have changed, so that it would train differently
+    from the others.
     """
     return Pool(workers, Setup(runtime, images, alone=workers == 1), check)

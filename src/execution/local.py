@@ -14,7 +14,16 @@ from typing import Self
 from src.core.errors import UserError
 from src.core.progress import Epoch
 from src.core.signals import Interruption
-from src.execution.executor import Lost, Message, Outcome, Refused, RemoteError, Setup, WorkerError
+from src.execution.executor import (
+    Lost,
+    Message,
+    Outcome,
+    Ready,
+    Refused,
+    RemoteError,
+    Setup,
+    WorkerError,
+)
 from src.training.jobs import Job
 
 REPOSITORY = Path(__file__).parents[2]
@@ -29,12 +38,13 @@ class _Worker:
     connection: Connection
     index: int
     job: str | None = None
+    waiting: Job | None = None  # what to send once the worker is ready
 
 
 class Pool:
     """An Executor of at most `size` processes of this machine. Leaving the block kills them.
 
-    check: called before each worker starts, replacements too; raises if code or data have changed,
+    check: called once each worker is ready, replacements too; raises if code or data have changed,
     so that the new worker would train differently from the others. Within the block, Ctrl-C and
     SIGTERM are raised by `messages` only.
     """
@@ -61,10 +71,9 @@ class Pool:
                 return
             self._remove(worker)  # it died while idle
         worker = self._start()
-        worker.job = name
-        # If it has died already, `messages` yields Lost.
-        _send(worker, self._setup)
-        _send(worker, job)
+        # The job follows once it is ready: a large one would fill the pipe, and block the others.
+        worker.job, worker.waiting = name, job
+        _send(worker, self._setup)  # if it has died already, `messages` yields Lost
 
     def answer(self, name: str, proceed: bool) -> None:
         (worker,) = (worker for worker in self._workers if worker.job == name)
@@ -77,12 +86,17 @@ class Pool:
             worker = busy[connection]
             assert worker.job is not None
             name, message = worker.job, self._receive(worker)
+            if isinstance(message, Ready):
+                self._check()
+                _send(worker, worker.waiting)
+                worker.waiting = None
+                continue
             if not isinstance(message, Epoch):
                 worker.job = None
             yield name, message
         self._interruption.check()
 
-    def _receive(self, worker: _Worker) -> Epoch | Outcome:
+    def _receive(self, worker: _Worker) -> Ready | Epoch | Outcome:
         try:
             message: Message = worker.connection.recv()
         except (EOFError, OSError) as error:
@@ -99,7 +113,6 @@ class Pool:
         raise UserError(message.reason)
 
     def _start(self) -> _Worker:
-        self._check()
         index = min({*range(self.capacity)} - {worker.index for worker in self._workers})
         connection, remote = Pipe()
         process = subprocess.Popen(

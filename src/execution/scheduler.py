@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-from src.core.errors import UserError
-from src.core.progress import Ended, Epoch
+from src.core.errors import one_line
+from src.core.progress import Ended, Epoch, Observer
 from src.execution.executor import (
     Executor,
     Failed,
@@ -31,122 +31,113 @@ class Jobs(Protocol):
     def more(self) -> bool:
         """Whether `next` may have one later, although none is running here."""
 
-    def on_epoch(self, name: str, epoch: Epoch) -> bool:
+    def on_epoch(self, name: str, job: Job, epoch: Epoch) -> bool:
         """A training has done another epoch; returns whether it should continue."""
 
-    def on_end(self, name: str, outcome: Outcome) -> None:
+    def on_end(self, name: str, job: Job, outcome: Outcome) -> None:
         """A training has ended, one way or another."""
 
     def on_poll(self) -> None:
         """At least every POLL_INTERVAL seconds."""
 
-    def on_stop(self) -> None:
-        """The loop was left by an exception: what was running has not ended, and will not."""
+    def on_stop(self, running: Mapping[str, Job], error: BaseException) -> None:
+        """The loop is left by an error: these have not ended, and will not."""
 
 
 def run(executor: Executor, jobs: Jobs) -> None:
     """Run trainings until there are no more."""
-    running: set[str] = set()
+    running: dict[str, Job] = {}
     try:
         while True:
             while len(running) < executor.capacity and (started := jobs.next()):
                 name, job = started
-                running.add(name)
+                running[name] = job
                 executor.submit(name, job)
             if not running and not jobs.more():
                 return
             # With nothing of its own to do, this process waits for those that share the jobs.
             for name, message in executor.messages(POLL_INTERVAL):
                 if isinstance(message, Epoch):
-                    executor.answer(name, jobs.on_epoch(name, message))
+                    executor.answer(name, jobs.on_epoch(name, running[name], message))
                 else:
-                    running.remove(name)
-                    jobs.on_end(name, message)
+                    jobs.on_end(name, running[name], message)
+                    del running[name]
             jobs.on_poll()
-    except BaseException:
-        jobs.on_stop()
+    except BaseException as error:
+        try:
+            jobs.on_stop(running, error)
+        except Exception as second:  # which must not hide the first
+            error.add_note(f"While stopping: {type(second).__name__}: {second}")
         raise
-
-
-class Observer(Protocol):
-    """Told of each of many trainings."""
-
-    def on_start(self, name: str, values: Mapping[str, Any]) -> None:
-        """A training starts. values: what sets it apart or decides its result, by dotted name."""
-
-    def on_epoch(self, name: str, epoch: Epoch) -> None:
-        """It has done another epoch."""
-
-    def on_end(self, ended: Ended) -> None:
-        """It is complete, pruned or failed."""
 
 
 class Batch:
     """Jobs known beforehand, by name: each ends in `finished`, or in `failed` with the reason.
 
-    If a worker dies, its job is run again. One that raises a UserError has failed, and the others
-    go on; a bug ends them all, as a WorkerError. keep: called at once with each outcome.
+    If a worker dies, its job is run again, until MAX_TRIES have died of it. One that raises a
+    UserError has failed. In both cases the others go on; a bug ends them all, as a WorkerError.
+    keep: called at once with each outcome.
     """
 
     def __init__(
         self,
         jobs: Mapping[str, Job],
-        keep: Callable[[Job, Finished | Failed], None],
+        keep: Callable[[str, Finished | Failed], None],
         observers: Sequence[Observer],
     ) -> None:
-        self.finished: dict[str, Finished] = {}
+        self.finished: dict[str, Result] = {}
         self.failed: dict[str, str] = {}
-        self._jobs, self._keep, self._observers = jobs, keep, observers
-        self._todo = [*jobs]
-        self._running: set[str] = set()
+        self._todo = [*jobs.items()]
+        self._keep, self._observers = keep, observers
         self._deaths = Counter[str]()
 
     def next(self) -> tuple[str, Job] | None:
         if not self._todo:
             return None
-        name = self._todo.pop(0)
-        job = self._jobs[name]
-        self._running.add(name)
+        name, job = self._todo.pop(0)
         for observer in self._observers:
-            observer.on_start(name, job.about())
+            observer.on_start(name, job.as_json())
         return name, job
 
     def more(self) -> bool:
         return False
 
-    def on_epoch(self, name: str, epoch: Epoch) -> bool:
+    def on_epoch(self, name: str, job: Job, epoch: Epoch) -> bool:
         for observer in self._observers:
             observer.on_epoch(name, epoch)
         return True
 
-    def on_end(self, name: str, outcome: Outcome) -> None:
-        self._running.remove(name)
-        job = self._jobs[name]
+    def on_end(self, name: str, job: Job, outcome: Outcome) -> None:
         match outcome:
             case Finished():
-                self._keep(job, outcome)
-                self.finished[name] = outcome
+                self._keep(name, outcome)
+                self.finished[name] = outcome.result
                 self._report(as_ended(name, job, outcome.result))
             case Failed(reason, traceback) if traceback:
-                self._report(Ended(name, "failed", job.about(), reason=reason))
                 raise WorkerError(f"{name}: {reason}") from RemoteError(traceback)
             case Failed(reason):
-                self._keep(job, outcome)
-                self.failed[name] = reason
-                self._report(Ended(name, "failed", job.about(), reason=reason))
+                self._keep(name, outcome)
+                self._fail(name, job, reason)
             case Lost(reason):
-                self._report(Ended(name, "failed", job.about(), reason=reason))
                 self._deaths[name] += 1
                 if self._deaths[name] == MAX_TRIES:
-                    raise UserError(f"{name}: {reason}, {MAX_TRIES} times")
-                self._todo.append(name)
+                    self._fail(name, job, f"{reason}, {MAX_TRIES} times")
+                    return
+                reason += "; it will be run again"
+                self._report(Ended(name, "failed", job.as_json(), reason=reason))
+                self._todo.append((name, job))
 
     def on_poll(self) -> None:
-        pass
+        """Nobody shares the jobs."""
 
-    def on_stop(self) -> None:
-        for name in self._running:
-            self._report(Ended(name, "failed", self._jobs[name].about(), reason="interrupted"))
+    def on_stop(self, running: Mapping[str, Job], error: BaseException) -> None:
+        reason = f"stopped: {one_line(error)}"
+        for name, job in running.items():
+            self._report(Ended(name, "failed", job.as_json(), reason=reason))
+
+    def _fail(self, name: str, job: Job, reason: str) -> None:
+        self.failed[name] = reason
+        self._report(Ended(name, "failed", job.as_json(), reason=reason))
 
     def _report(self, ended: Ended) -> None:
         for observer in self._observers:
@@ -155,4 +146,4 @@ class Batch:
 
 def as_ended(name: str, job: Job, result: Result) -> Ended:
     """A finished training as observers are told of it."""
-    return Ended(name, "complete", job.about(), result.metrics(), result.fit.epochs)
+    return Ended(name, "complete", job.as_json(), result.metrics(), result.fit.epochs)

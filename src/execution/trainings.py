@@ -1,8 +1,9 @@
-"""The trainings of a study: run beside each other, tracked as one, kept, and found again."""
+"""The trainings of a study: run at the same time, tracked as one, kept, and found again."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,20 +12,20 @@ from src.core import paths
 from src.core.console import Progress
 from src.core.errors import UserError
 from src.core.files import waited_for
+from src.core.processes import this_process
 from src.core.runtime import describe, set_up
-from src.execution.executor import Executor
+from src.execution.executor import Executor, Failed, Finished
 from src.execution.kept import Kept, digest
 from src.execution.launch import launched
 from src.execution.scheduler import Batch, as_ended, run
 from src.tracking.nested import TrackedStudy, track_study
 from src.tracking.provenance import contents, deciding_code
-from src.tracking.runs import Run
 from src.training.jobs import Job
 from src.training.result import Result
 
 
 @dataclass(frozen=True)
-class About:
+class Description:
     """What a study is about."""
 
     experiment: str  # of MLflow
@@ -32,75 +33,91 @@ class About:
     params: Mapping[str, Any]  # what sets it apart from others of its name
     images: Mapping[str, Path]  # the files of the image sets that its jobs may name
     stage: str | None = None  # the one of dvc.yaml whose inputs they are
+    timed: bool = False  # whether one worker must measure what several did not
 
 
-@dataclass(frozen=True)
 class Trainings:
     """Runs the jobs of a study; those that have a result already are not run again."""
 
-    _name: str
-    _executor: Executor
-    _kept: Kept
-    _tracked: TrackedStudy
-
-    @property
-    def record(self) -> Run:
-        """The study's own run in MLflow."""
-        return self._tracked.record
+    def __init__(
+        self, description: Description, executor: Executor, kept: Kept, tracked: TrackedStudy
+    ) -> None:
+        self.record = tracked.record  # the study's own run in MLflow
+        self.failed: dict[str, str] = {}  # the reasons of the trainings that failed
+        self._description, self._executor = description, executor
+        self._kept, self._tracked = kept, tracked
 
     def run(self, jobs: Mapping[str, Job]) -> dict[str, Result]:
         """The results by name. UserError if a training failed, once the others are done."""
-        kept = {name: found for name, job in jobs.items() if (found := self._kept.get(job))}
-        left = {name: job for name, job in jobs.items() if name not in kept}
-        if kept:
-            print(f"{self._name}: {len(kept)} of {len(jobs)} trainings were done before")
-        self._tracked.mirror(as_ended(name, jobs[name], kept[name].result) for name in kept)
-        with Progress(self._name, sum(job.train.epochs for job in left.values())) as progress:
-            batch = Batch(left, self._kept.put, [progress, self._tracked])
+        results = self.attempt(jobs)
+        self.check()
+        return results
+
+    def attempt(self, jobs: Mapping[str, Job]) -> dict[str, Result]:
+        """The results by name, without those of trainings that failed."""
+        found = {name: result for name, job in jobs.items() if (result := self._found(job))}
+        left = {name: job for name, job in jobs.items() if name not in found}
+        if found:
+            print(f"{self._description.name}: {len(found)} of {len(jobs)} trainings are done")
+        self._tracked.mirror(as_ended(name, jobs[name], found[name]) for name in found)
+
+        def keep(name: str, outcome: Finished | Failed) -> None:
+            if isinstance(outcome, Finished):
+                self._kept.put(jobs[name], outcome.content)
+
+        epochs = sum(job.train.epochs for job in left.values())
+        with Progress(self._description.name, epochs) as progress:
+            batch = Batch(left, keep, [progress, self._tracked])
             run(self._executor, batch)
-        if batch.failed:
-            name, reason = next(iter(batch.failed.items()))
-            raise UserError(
-                f"{self._name}: {len(batch.failed)} of {len(jobs)} trainings failed, the first, "
-                f"{name}, because {reason}"
-            )
-        return {name: (kept | batch.finished)[name].result for name in jobs}
+        self.failed |= batch.failed
+        results = found | batch.finished
+        return {name: results[name] for name in jobs if name in results}
+
+    def check(self) -> None:
+        """Raise UserError if a training failed."""
+        for name, reason in self.failed.items():
+            more = f" (and {len(self.failed) - 1} more)" if len(self.failed) > 1 else ""
+            raise UserError(f"{self._description.name}: {name}{more} failed: {reason}")
+
+    def _found(self, job: Job) -> Result | None:
+        result = self._kept.get(job)
+        if result and self._description.timed and self._executor.capacity == 1:
+            return result if result.alone else None
+        return result
 
 
 @contextmanager
-def trainings(about: About, runtime: RuntimeConfig, workers: int) -> Iterator[Trainings]:
+def trainings(
+    description: Description, runtime: RuntimeConfig, workers: int
+) -> Iterator[Trainings]:
     """The trainings of a study, while the block lasts; by one process at a time.
 
     What is trained with equal code, images and machine is found again, in any later call.
     """
+    name, folder = description.name, paths.root() / paths.TRAININGS
     machine = describe(set_up(runtime.device, runtime.threads))
 
     def surroundings() -> dict[str, Any]:
-        images = contents(about.images)
-        return {"code": deciding_code("train"), "images": images, "machine": machine}
-
-    begun = surroundings()
+        return {
+            "code": deciding_code("train"),
+            "packages": {each: version(each) for each in ("numpy", "scikit-learn", "torch")},
+            "images": contents(description.images),
+            "machine": machine,
+        }
 
     def check() -> None:
         if surroundings() != begun:
-            raise UserError(f"{about.name}: code or data changed after it was started; start again")
+            raise UserError(f"{name}: code or data changed after it was started; start again")
 
-    key = digest([about.name, about.params, begun])
-    with (
-        _alone(about.name),
-        track_study(
-            about.experiment, about.name, key, about.params, machine, about.stage
-        ) as tracked,
-        launched(workers, runtime, about.images, check) as executor,
-    ):
-        kept = Kept(paths.root() / paths.TRAININGS, begun)
-        yield Trainings(about.name, executor, kept, tracked)
-
-
-@contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """Wait until no other process runs this study."""
-    folder = paths.root() / paths.TRAININGS
-    folder.mkdir(parents=True, exist_ok=True)
     with waited_for(folder / f"{name}.lock", f"another process that runs {name}"):
-        yield
+        begun = surroundings()
+        # Of this repository alone: another one does not share the results, or the lock.
+        home = [this_process()["host"], str(paths.root())]
+        key = digest([name, description.params, begun, home])
+        with (
+            track_study(
+                description.experiment, name, key, description.params, machine, description.stage
+            ) as tracked,
+            launched(workers, runtime, description.images, check) as executor,
+        ):
+            yield Trainings(description, executor, Kept(folder, begun), tracked)

@@ -13,7 +13,7 @@ from src.core.errors import UserError, one_line, trace
 from src.core.progress import Epoch, Reporter
 from src.core.runtime import set_up
 from src.data.imageset import load_images
-from src.execution.executor import Failed, Finished, Refused, Setup, Stopped
+from src.execution.executor import Failed, Finished, Ready, Refused, Setup, Stopped
 from src.training.jobs import Images, Job, run_job
 from src.training.result import to_bytes
 
@@ -35,6 +35,7 @@ def serve(descriptor: int, index: int) -> None:
         except Exception as error:  # without data or a device, every job would fail
             connection.send(Refused(one_line(error), _bug_trace(error)))
             return
+        connection.send(Ready())
         while True:
             connection.send(_run(connection.recv(), images, setup.alone, connection))
     except DISCONNECTED:
@@ -77,7 +78,8 @@ def _run(
 
 
 def _bug_trace(error: Exception) -> str:
-    return "" if isinstance(error, UserError) else trace(error)
+    """Empty if it is no bug: bad input, or too little memory on a GPU."""
+    return "" if isinstance(error, UserError | torch.OutOfMemoryError) else trace(error)
 
 
 def _share(device: str, index: int) -> str:

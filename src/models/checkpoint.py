@@ -11,8 +11,7 @@ from torch import nn
 
 from src.config.networks import ModelConfig
 from src.core.errors import UserError, first_line
-from src.core.files import written_whole
-from src.core.tensorfile import pack, read_bytes, unpack
+from src.core.tensorfile import pack, read_bytes, unpack, write_bytes
 from src.models.build import assemble
 from src.models.network import Network
 
@@ -73,7 +72,7 @@ def to_bytes(checkpoint: Checkpoint) -> bytes:
 
 
 def from_bytes(content: bytes, device: torch.device, name: str = "a model") -> Checkpoint:
-    """The model on `device`; `name` is what a UserError calls it if it is none of this version."""
+    """The model on `device`; a UserError calls it `name` if it is not a model of this version."""
     weights, about = unpack(content, name)
     try:
         # Files from before there were other networks or formats do not name theirs.
@@ -90,8 +89,7 @@ def from_bytes(content: bytes, device: torch.device, name: str = "a model") -> C
 
 
 def save_model(path: Path, checkpoint: Checkpoint) -> None:
-    with written_whole(path) as partial:
-        partial.write_bytes(to_bytes(checkpoint))
+    write_bytes(path, to_bytes(checkpoint))
 
 
 def load_model(path: Path, device: torch.device) -> Checkpoint:

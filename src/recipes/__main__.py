@@ -43,7 +43,7 @@ def _train(name: str, workers: int) -> None:
     from tempfile import TemporaryDirectory
 
     from src.data.checks import load_params
-    from src.execution.trainings import About, trainings
+    from src.execution.trainings import Description, trainings
     from src.recipes.recipe import Recipe, as_rows, obtain_splits, write_image_sets
     from src.recipes.table import in_words, write_results
     from src.tracking.store import RECIPES
@@ -52,8 +52,8 @@ def _train(name: str, workers: int) -> None:
     splits = obtain_splits(recipe, paths.downloads())
     with TemporaryDirectory() as folder:
         images = write_image_sets(splits, Path(folder))
-        about = About(RECIPES, name, recipe.model_dump(), images)
-        with trainings(about, recipe.runtime, workers) as study:
+        description = Description(RECIPES, name, recipe.model_dump(), images, timed=True)
+        with trainings(description, recipe.runtime, workers) as study:
             results = study.run(recipe.jobs())
     rows = as_rows(name, recipe, results, len(splits.train))
     for row in rows:

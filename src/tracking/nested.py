@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from src.config.values import flatten
 from src.core import paths
-from src.core.progress import Ended, Epoch
+from src.core.progress import Ended, Epoch, Observer
 from src.tracking.provenance import code_tags
 from src.tracking.runs import Run, origin_tags, process_tags, start_run
 from src.tracking.store import PIPELINE, opened
@@ -24,7 +24,7 @@ PARENT, STUDY, STATE = "mlflow.parentRunId", "study", "state"
 WRITE_INTERVAL = 1.0  # seconds between two writes of a training's epochs, each of some 10 ms
 
 
-class TrackedStudy:
+class TrackedStudy(Observer):
     """The study's own run, `record`, and a child run for each training that it is told of."""
 
     def __init__(
@@ -63,12 +63,14 @@ class TrackedStudy:
         entries = {str(entry.info.run_name): entry for entry in self._children()}
         for ended in trainings:
             entry = entries.pop(ended.name, None)
-            if entry is None:
-                run = self._start(ended.name, ended.values)
-            elif (entry.data.tags.get(STATE), entry.info.status) != _left(ended):
-                run = Run(self._client, entry.info.run_id)
-            else:
+            if entry and (entry.data.tags.get(STATE), entry.info.status) == _final(ended):
                 continue
+            if entry and not ended.epochs:
+                self._end(Run(self._client, entry.info.run_id), ended)
+                continue
+            if entry:  # with some of the epochs: all of them are written, once
+                self._client.delete_run(entry.info.run_id)
+            run = self._start(ended.name, ended.values)
             run.epochs(ended.epochs)
             self._end(run, ended)
         for name, entry in entries.items():
@@ -84,7 +86,7 @@ class TrackedStudy:
         self._written[name] = time.monotonic()
 
     def _end(self, run: Run, ended: Ended) -> None:
-        state, status = _left(ended)
+        state, status = _final(ended)
         run.metrics(ended.metrics)
         run.tags({STATE: state, **({"reason": ended.reason} if ended.reason else {})})
         run.end(status, traceback=ended.traceback)
@@ -104,7 +106,7 @@ class TrackedStudy:
                 return
 
 
-def _left(ended: Ended) -> tuple[str, str]:
+def _final(ended: Ended) -> tuple[str, str]:
     """The state and the status that the run of a training ends with."""
     return ended.state, "FAILED" if ended.state == "failed" else "FINISHED"
 

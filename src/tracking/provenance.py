@@ -41,7 +41,7 @@ class Execution:
 
     def code(self) -> dict[str, str]:
         """The folders whose code decides the result."""
-        return {path: md5 for path, md5 in self.deps.items() if path.startswith("src/")}
+        return {path: md5 for path, md5 in self.deps.items() if _decides(path)}
 
 
 def running(stage: str) -> Execution:
@@ -55,8 +55,8 @@ def running(stage: str) -> Execution:
 
 def deciding_code(stage: str) -> dict[str, str]:
     """The folders whose code decides the result of `stage`, and the MD5 of their content now."""
-    deps = (path for path in read(DVC_YAML)["stages"][stage]["deps"] if path.startswith("src/"))
-    return {path: _md5(Path(path)) for path in deps}
+    deps = read(DVC_YAML)["stages"][stage]["deps"]
+    return {path: _md5(Path(path)) for path in deps if _decides(path)}
 
 
 def contents(files: Mapping[str, Path]) -> dict[str, str]:
@@ -85,6 +85,11 @@ def is_current(stage: str, outputs: Sequence[Path]) -> bool:
         )
     except UserError:  # a file is missing
         return False
+
+
+def _decides(path: str) -> bool:
+    """Whether a dependency is a folder of code; a stage's script only wires it."""
+    return path.startswith("src/")
 
 
 def upstream(stage: str) -> list[str]:

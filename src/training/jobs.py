@@ -30,7 +30,7 @@ class Job:
     tests: tuple[str, ...] = ()  # the image sets to predict afterwards
     keep_model: bool = False
 
-    def about(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """All that is in it, as JSON can express it; of a model the hash of its file."""
         values = {each.name: _plain(getattr(self, each.name)) for each in fields(self)}
         return {"kind": type(self).__name__, **values}

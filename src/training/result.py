@@ -18,10 +18,10 @@ class Result:
 
     fit: Fit
     parameters: int  # of the model, trainable ones
-    seconds: float  # of the training, validation included
+    seconds: float  # with validation, and what it took to have images and base model ready
     predictions: Mapping[str, Predictions]  # by image set
     model: bytes | None = None  # the content of its file, where the job asks for it
-    alone: bool = False  # whether its worker was the only one, so that times mean something
+    alone: bool = False  # whether its command had one worker, so that times mean something
 
     def metrics(self) -> dict[str, float]:
         """The kept epoch's, and the accuracy, 0 to 1, on each image set predicted."""

@@ -43,16 +43,16 @@ class Step:
         self._augmentation = generator(seed, "augmentation", device)
         # bfloat16 is several times faster than float32 on a GPU, and slower on most CPUs.
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
-        self._optimizer = build_optimizer(model.layers, plan, config.optimizer)
+        self.optimizer = build_optimizer(model.layers, plan, config.optimizer)
         steps_per_epoch = math.ceil(len(data) / config.batch_size)
-        self._schedule = build_schedule(
-            self._optimizer, config.schedule, config.epochs, steps_per_epoch
+        self.schedule = build_schedule(
+            self.optimizer, config.schedule, config.epochs, steps_per_epoch
         )
 
     @property
     def rate(self) -> float:
         """The learning rate of the head at the next batch."""
-        return float(self._optimizer.param_groups[-1]["lr"])
+        return float(self.optimizer.param_groups[-1]["lr"])
 
     def begin_epoch(self, number: int) -> None:
         """Let the layers learn that do so in this epoch, from 1."""
@@ -80,16 +80,16 @@ class Step:
 
     def update(self, loss: Tensor) -> None:
         """Change the weights by the gradient of `loss`, and move on in the schedule."""
-        self._optimizer.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
         if self.config.clip_norm is not None:
             clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        self._optimizer.step()
-        self._schedule.step()
+        self.optimizer.step()
+        self.schedule.step()
 
 
 def finite(loss: float, what: str, config: TrainConfig) -> float:
-    """`loss`, if it is a finite number; `what` it is of is named in the DivergedError."""
+    """`loss`, if it is a finite number; otherwise a DivergedError calls it the `what` loss."""
     if math.isfinite(loss):
         return loss
     raise DivergedError(

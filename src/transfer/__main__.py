@@ -33,7 +33,7 @@ def _transfer(arguments: argparse.Namespace) -> None:
     from src.core.finding import publish
     from src.data.checks import load_params
     from src.data.sources import facts_of
-    from src.execution.trainings import About, trainings
+    from src.execution.trainings import Description, trainings
     from src.tracking.repro import bring_up_to_date
     from src.tracking.store import TRANSFER
     from src.transfer.methods import Plan
@@ -44,14 +44,17 @@ def _transfer(arguments: argparse.Namespace) -> None:
     source, target = facts_of(params.data.source), facts_of(params.data.target)
     seeds = range(params.seed, params.seed + arguments.seeds)
     plan = Plan(params, seeds, arguments.labels, source.classes == target.classes)
-    logged = {**params.model_dump(), "seeds": arguments.seeds, "labels": arguments.labels}
-    about = About(TRANSFER, "transfer", logged, paths.IMAGE_SETS, "train")
-    with trainings(about, params.runtime.one_thread(), arguments.workers) as study:
-        bases = study.run(plan.bases())
-        results = bases | study.run(plan.adaptations(bases))
-        finding = summary(plan.outcomes(results))
-        publish([finding], paths.TRANSFER, study.record)
-    print(finding.documents["table.md"])
+    sections = params.model_dump(include={"runtime", "data", "model", "train", "finetune"})
+    logged = {**sections, "seeds": list(seeds), "labels": arguments.labels}
+    description = Description(TRANSFER, "transfer", logged, paths.IMAGE_SETS, "train")
+    with trainings(description, params.runtime.one_thread(), arguments.workers) as study:
+        results = study.attempt(plan.from_scratch())
+        results |= study.attempt(plan.adaptations(results))
+        if outcomes := plan.outcomes(results):
+            finding = summary(outcomes)
+            publish([finding], paths.TRANSFER, study.record)
+            print(finding.documents["table.md"])
+        study.check()
 
 
 def main() -> None:

@@ -5,15 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from src.config.params import Params
+from src.config.sections import TrainConfig
 from src.training.finetune import Labels
 from src.training.jobs import Adapt, Job, Scratch
 from src.training.result import Result
 
-STRATEGIES = ("head", "full", "gradual", "discriminative")
 ZERO_SHOT, REHEARSAL, SCRATCH = "zero-shot", "rehearsal", "scratch"
-METHODS = (ZERO_SHOT, *STRATEGIES, REHEARSAL, SCRATCH)
-
-
+# The ways to adapt a base model: what each changes in the section finetune.
+ADAPTING: dict[str, dict[str, object]] = {
+    "head": {"strategy": "head", "rehearsal": 0.0},
+    "full": {"strategy": "full", "rehearsal": 0.0},
+    "gradual": {"strategy": "gradual", "rehearsal": 0.0},
+    "discriminative": {"strategy": "discriminative", "rehearsal": 0.0},
+    REHEARSAL: {"strategy": "full", "rehearsal": 1.0},  # a source image per target image
+}
+METHODS = (ZERO_SHOT, *ADAPTING, SCRATCH)
 TARGET_TESTS, SOURCE_TEST = ("target.val", "target.test"), "source.test"
 
 
@@ -42,72 +48,70 @@ class Plan:
     labels: Sequence[Labels]
     same_classes: bool
 
-    def bases(self) -> dict[str, Job]:
-        """A base model per seed, trained on the source."""
-        train, model = self.params.train, self.params.model
-        tests = self._tests if self.same_classes else ()
-        return {
-            _base(seed): Scratch(train=train, seed=seed, model=model, tests=tests, keep_model=True)
+    def from_scratch(self) -> dict[str, Job]:
+        """A base model per seed, on the source, and the baselines, on the target."""
+        finetune, model = self.params.finetune, self.params.model
+        bases = {
+            _name(seed, ZERO_SHOT, 0): Scratch(
+                train=self.params.train,
+                seed=seed,
+                model=model,
+                tests=self._tests if self.same_classes else (),
+                keep_model=True,
+            )
             for seed in self.seeds
         }
-
-    def adaptations(self, bases: Mapping[str, Result]) -> dict[str, Job]:
-        """Each base model adapted by every method with each number of labels."""
-        return {
-            _name(seed, method, labels): self._adapt(bases[_base(seed)], seed, method, labels)
+        # What decides how a model is adapted is left out: it does not decide the baselines.
+        train = TrainConfig.model_validate(finetune.model_dump(include={*TrainConfig.model_fields}))
+        baselines = {
+            _name(seed, SCRATCH, labels): Scratch(
+                train=train, seed=seed, model=model, role="target", labels=labels, tests=self._tests
+            )
             for seed in self.seeds
             for labels in self.labels
-            for method in self._methods
+        }
+        return {**bases, **baselines}
+
+    def adaptations(self, results: Mapping[str, Result]) -> dict[str, Job]:
+        """The base models among the results, adapted in every way with each number of labels."""
+        bases = {seed: results.get(_name(seed, ZERO_SHOT, 0)) for seed in self.seeds}
+        return {
+            _name(seed, method, labels): Adapt(
+                train=self.params.finetune.model_copy(
+                    update={**ADAPTING[method], "labels_per_class": labels}
+                ),
+                seed=seed,
+                base=base.model,
+                tests=self._tests,
+            )
+            for seed, base in bases.items()
+            if base and base.model
+            for labels in self.labels
+            for method in self._adapting
         }
 
     def outcomes(self, results: Mapping[str, Result]) -> list[Outcome]:
-        """By seed, number of labels and method."""
-        found = []
-        for seed in self.seeds:
-            if self.same_classes:
-                found.append(_outcome(results[_base(seed)], seed, ZERO_SHOT, 0))
-            found += [
-                _outcome(results[_name(seed, method, labels)], seed, method, labels)
-                for labels in self.labels
-                for method in self._methods
-            ]
-        return found
+        """By seed, number of labels and method; without what has no result."""
+        zero_shot: list[tuple[Labels, str]] = [(0, ZERO_SHOT)] if self.same_classes else []
+        ways = [(labels, method) for labels in self.labels for method in (*self._adapting, SCRATCH)]
+        return [
+            _outcome(results[name], seed, method, labels)
+            for seed in self.seeds
+            for labels, method in (*zero_shot, *ways)
+            if (name := _name(seed, method, labels)) in results
+        ]
 
     @property
-    def _methods(self) -> tuple[str, ...]:
-        return (*STRATEGIES, *([REHEARSAL] if self.same_classes else []), SCRATCH)
+    def _adapting(self) -> list[str]:
+        return [method for method in ADAPTING if self.same_classes or method != REHEARSAL]
 
     @property
     def _tests(self) -> tuple[str, ...]:
         return (*TARGET_TESTS, SOURCE_TEST) if self.same_classes else TARGET_TESTS
 
-    def _adapt(self, base: Result, seed: int, method: str, labels: Labels) -> Job:
-        """rehearsal: full, with a source image per target image; scratch: from fresh weights."""
-        assert base.model is not None
-        changes: dict[str, object] = {"labels_per_class": labels, "rehearsal": 0.0}
-        if method in STRATEGIES:
-            changes["strategy"] = method
-        elif method == REHEARSAL:
-            changes |= {"strategy": "full", "rehearsal": 1.0}
-        config = self.params.finetune.model_copy(update=changes)
-        if method == SCRATCH:
-            return Scratch(
-                train=config,
-                seed=seed,
-                model=self.params.model,
-                role="target",
-                labels=labels,
-                tests=self._tests,
-            )
-        return Adapt(train=config, seed=seed, base=base.model, tests=self._tests)
-
-
-def _base(seed: int) -> str:
-    return f"seed-{seed}-base"
-
 
 def _name(seed: int, method: str, labels: Labels) -> str:
-    return f"seed-{seed}-{method}-{labels}"
+    return f"seed-{seed}-base" if method == ZERO_SHOT else f"seed-{seed}-{method}-{labels}"
 
 
 def _outcome(result: Result, seed: int, method: str, labels: Labels) -> Outcome:

@@ -46,7 +46,7 @@ def summarise(outcomes: Sequence[Outcome]) -> pd.DataFrame:
     for (labels, method), group in table.groupby(["labels", "method"], sort=False):
         row: dict[str, object] = {"labels": labels, "method": method, "seeds": len(group)}
         for column in ("target_val", "target_test", "source_test", "gain"):
-            low, high = student(group[column])
+            low, high = student(group[column].dropna())
             row |= {column: group[column].mean(), f"{column}_lo": low, f"{column}_hi": high}
         rows.append(row)
     return pd.DataFrame(rows)

@@ -11,12 +11,11 @@ import pandas as pd
 from optuna.trial import TrialState
 
 from src.config.params import Params
-from src.config.sections import RuntimeConfig
 from src.core.console import Progress
 from src.core.errors import UserError
 from src.execution.executor import Executor, Failed, Finished
 from src.execution.scheduler import Batch, run
-from src.training.jobs import Job, Scratch
+from src.training.jobs import Scratch
 from src.tune.study import Study
 
 VAL = "source.val"
@@ -38,17 +37,23 @@ class Candidate:
         The first has the seed of the sweep, as the train stage will have it. The others have fresh
         seeds, which had no influence on the choice of the trial.
         """
-        params, seeds = self.params, range(1 + self.params.tune.confirm.seeds)
-        jobs = [
-            Scratch(
+        params = self.params
+        jobs = {}
+        for offset in range(1 + params.tune.confirm.seeds):
+            job = Scratch(
                 train=params.train,
                 seed=(params.seed + offset) % 2**32,
                 model=params.model,
                 tests=(VAL,),
             )
-            for offset in seeds
-        ]
-        return {_key(job, params.runtime): job for job in jobs}
+            # Without the one default, `model.name`: results from before it existed stay valid.
+            sections = [
+                section.model_dump(exclude_defaults=True)
+                for section in (job.model, job.train, params.runtime)
+            ]
+            digest = hashlib.sha256(json.dumps([*sections, job.seed]).encode()).hexdigest()
+            jobs[f"confirmed.{digest[:32]}"] = job
+        return jobs
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,8 @@ def choose(study: Study, present: Params) -> tuple[Candidate, str]:
 def confirm(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> None:
     """Run the trainings that are missing, and save each result with the study at once.
 
-    A failed training is a result, too. Raises UserError if no candidate is a trial.
+    A training that fails by a UserError, such as a diverged loss, has a result, too. Raises
+    UserError if no candidate is a trial, or if MAX_TRIES workers die of one training.
     """
     _check_any(study, chosen)
     missing = {
@@ -167,25 +173,18 @@ def confirm(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> No
         for key, job in candidate.jobs().items()
         if study.load_result(key) is None
     }
-    jobs = dict(missing.values())
-    runtime = chosen[0].params.runtime
+    keys = {name: key for key, (name, _) in missing.items()}
 
-    def keep(job: Job, outcome: Finished | Failed) -> None:
-        study.save_result(_key(job, runtime), _result(outcome))
+    def keep(name: str, outcome: Finished | Failed) -> None:
+        study.save_result(keys[name], _result(outcome))
 
-    with Progress("confirm", sum(job.train.epochs for job in jobs.values())) as progress:
-        run(executor, Batch(jobs, keep, [progress]))
-
-
-def _key(job: Job, runtime: RuntimeConfig) -> str:
-    """Under which the study stores the result."""
-    assert isinstance(job, Scratch)
-    # Without the one default, `model.name`: results from before it existed stay valid.
-    sections = [
-        section.model_dump(exclude_defaults=True) for section in (job.model, job.train, runtime)
-    ]
-    digest = hashlib.sha256(json.dumps([*sections, job.seed]).encode()).hexdigest()
-    return f"confirmed.{digest[:32]}"
+    epochs = sum(job.train.epochs for _, job in missing.values())
+    with Progress("confirm", epochs) as progress:
+        batch = Batch(dict(missing.values()), keep, [progress])
+        run(executor, batch)
+    for name, reason in batch.failed.items():
+        if study.load_result(keys[name]) is None:
+            raise UserError(f"confirming {name}: {reason}")
 
 
 def _result(outcome: Finished | Failed) -> dict[str, Any]:

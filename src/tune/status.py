@@ -13,7 +13,7 @@ class SweepProgress(Progress):
         self._study = study
 
     def on_epoch(self, name: str, epoch: Epoch) -> None:
-        pass
+        """An epoch is no trial."""
 
     def line(self, ended: Ended) -> str:
         values = "  ".join(f"{key}={_short(value)}" for key, value in ended.values.items())

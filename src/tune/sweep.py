@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from src.core.errors import UserError
-from src.core.progress import Ended, Epoch
+from src.core.progress import Ended, Epoch, Observer
 from src.execution.executor import Failed, Finished, Lost, Outcome, Stopped
-from src.execution.scheduler import Observer
 from src.training.jobs import Job, Scratch
 from src.tune.study import Study
 
@@ -26,7 +25,6 @@ class Trials:
         self._study, self._wanted, self._deadline = study, wanted, deadline
         self._observers = observers
         self._drawn: dict[str, Mapping[str, Any]] = {}
-        self._epochs: dict[str, int] = {}
 
     def next(self) -> tuple[str, Job] | None:
         """The next trial; those whose values are impossible are pruned at once."""
@@ -39,22 +37,21 @@ class Trials:
                 self._end(Ended(name, "pruned", reason=str(impossible)))
                 continue
             job = Scratch(train=params.train, seed=params.seed, model=params.model)
-            self._start(name, drawn, job.about())
-            self._epochs[name] = params.train.epochs
+            self._start(name, drawn, params.model_dump(include={"seed", "model", "train"}))
             return name, job
         return None
 
     def more(self) -> bool:
         return not self._is_late and not self._study.is_done(self._wanted)
 
-    def on_epoch(self, name: str, epoch: Epoch) -> bool:
+    def on_epoch(self, name: str, job: Job, epoch: Epoch) -> bool:
         for observer in self._observers:
             observer.on_epoch(name, epoch)
         # Pruning after the last epoch would save nothing.
-        last = epoch.epoch == self._epochs[name]
+        last = epoch.epoch == job.train.epochs
         return self._study.report(_number(name), epoch) or last
 
-    def on_end(self, name: str, outcome: Outcome) -> None:
+    def on_end(self, name: str, job: Job, outcome: Outcome) -> None:
         match outcome:
             case Finished():
                 self._end(Ended(name, "complete", metrics=outcome.result.metrics()))
@@ -69,15 +66,16 @@ class Trials:
     def on_poll(self) -> None:
         self._study.heartbeat()
 
-    def on_stop(self) -> None:
+    def on_stop(self, running: Mapping[str, Job], error: BaseException) -> None:
         """Fail the running trials, all in the study before any is reported.
 
         The reports can be repaired from the study, but not the other way round.
         """
-        running, reason = self._study.running, "the sweep was stopped"
-        for number in running:
+        reason = "the sweep was stopped"
+        claimed = self._study.running  # one may be claimed, and not running yet
+        for number in claimed:
             self._study.requeue(number, reason, blame=False)
-        for number in running:
+        for number in claimed:
             self._report(Ended(f"trial-{number}", "failed", reason=reason))
 
     @property

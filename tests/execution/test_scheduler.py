@@ -1,5 +1,6 @@
 """A batch of jobs on a real worker."""
 
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import Any
 import psutil
 import pytest
 
-from src.core.errors import UserError, trace
-from src.core.progress import Ended, Epoch
+from src.core.errors import trace
+from src.core.progress import Ended, Epoch, Observer
 from src.execution.executor import Executor, Failed, Finished, WorkerError
 from src.execution.launch import launched
 from src.execution.scheduler import MAX_TRIES, Batch, run
@@ -24,14 +25,14 @@ DIVERGING = replace(
 BUG = Adapt(train=PARAMS.finetune, seed=0, base=b"")  # the target's images are not there
 
 
-class Recorder:
+class Recorder(Observer):
     """Keeps what it is told, and calls `meanwhile` after each epoch."""
 
     def __init__(self, meanwhile: Callable[[str, Epoch], None] = lambda name, epoch: None) -> None:
         self.meanwhile = meanwhile
         self.started: list[str] = []
         self.ended: list[Ended] = []
-        self.kept: list[tuple[Job, Finished | Failed]] = []
+        self.kept: dict[str, Finished | Failed] = {}
 
     def on_start(self, name: str, values: Mapping[str, Any]) -> None:
         assert values["kind"] in ("Scratch", "Adapt")
@@ -43,8 +44,8 @@ class Recorder:
     def on_end(self, ended: Ended) -> None:
         self.ended.append(ended)
 
-    def keep(self, job: Job, outcome: Finished | Failed) -> None:
-        self.kept.append((job, outcome))
+    def keep(self, name: str, outcome: Finished | Failed) -> None:
+        self.kept[name] = outcome
 
 
 def kill_worker(name: str, epoch: Epoch) -> None:
@@ -63,9 +64,8 @@ def test_each_job_ends_once_and_is_kept_when_it_does(executor: Executor) -> None
     run(executor, batch)
     assert seen.started == ["first", "second"]
     assert states(seen) == [("first", "complete"), ("second", "complete")]
-    assert [job for job, _ in seen.kept] == [*jobs.values()]
-    assert [*batch.finished] == ["first", "second"]
-    first, second = (outcome.result.fit.kept for outcome in batch.finished.values())
+    assert [*seen.kept] == [*batch.finished] == ["first", "second"]
+    first, second = (result.fit.kept for result in batch.finished.values())
     assert seen.ended[0].metrics["kept_val_loss"] == first.val_loss != second.val_loss
     assert [epoch.epoch for epoch in seen.ended[0].epochs] == [1, 2]
 
@@ -77,7 +77,7 @@ def test_a_job_that_fails_does_not_end_the_others(executor: Executor) -> None:
     assert "the training loss became" in batch.failed["bad"]
     assert [*batch.finished] == ["good"]
     assert states(seen) == [("bad", "failed"), ("good", "complete")]
-    assert [type(outcome) for _, outcome in seen.kept] == [Failed, Finished]
+    assert [type(outcome) for outcome in seen.kept.values()] == [Failed, Finished]
 
 
 def test_a_bug_ends_all_with_the_workers_traceback(executor: Executor) -> None:
@@ -102,15 +102,24 @@ def test_a_job_whose_worker_is_killed_is_run_again(executor: Executor) -> None:
     run(executor, batch)
     assert states(seen) == [("it", "failed"), ("next", "complete"), ("it", "complete")]
     assert "its worker was killed" in seen.ended[0].reason
+    assert seen.ended[0].reason.endswith("; it will be run again")
     assert [*batch.finished] == ["next", "it"]
 
 
 def test_a_job_that_workers_die_of_is_given_up(executor: Executor) -> None:
-    seen = Recorder(kill_worker)
-    with pytest.raises(UserError, match=f"it: its worker was killed.*, {MAX_TRIES} times"):
-        run(executor, Batch({"it": JOB}, seen.keep, [seen]))
-    assert states(seen) == [("it", "failed")] * MAX_TRIES
-    assert not seen.kept
+    def kill(name: str, epoch: Epoch) -> None:
+        if name == "it":
+            kill_worker(name, epoch)
+
+    seen = Recorder(kill)
+    batch = Batch({"it": JOB, "next": replace(JOB, seed=1)}, seen.keep, [seen])
+    run(executor, batch)
+    assert [state for state in states(seen) if "it" in state] == [("it", "failed")] * MAX_TRIES
+    assert (
+        f"its worker was killed, by someone or for lack of memory, {MAX_TRIES} times"
+        in (batch.failed["it"])
+    )
+    assert [*seen.kept] == [*batch.finished] == ["next"]
 
 
 def test_an_interruption_ends_what_was_running(workplace: Path) -> None:
@@ -126,4 +135,24 @@ def test_an_interruption_ends_what_was_running(workplace: Path) -> None:
     ):
         run(executor, batch)
     assert sorted(states(seen)) == [("0", "failed"), ("1", "failed")]
-    assert {ended.reason for ended in seen.ended} == {"interrupted"}
+    assert {ended.reason for ended in seen.ended} == {"stopped: KeyboardInterrupt: "}
+
+
+def test_a_result_that_cannot_be_kept_leaves_nothing_open(executor: Executor) -> None:
+    def full(name: str, outcome: Finished | Failed) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    seen = Recorder()
+    with pytest.raises(OSError, match="No space left"):
+        run(executor, Batch({"it": JOB}, full, [seen]))
+    assert states(seen) == [("it", "failed")]
+
+
+def test_an_error_while_stopping_does_not_hide_the_first(executor: Executor) -> None:
+    class Broken(Recorder):
+        def on_end(self, ended: Ended) -> None:
+            raise RuntimeError("the store is gone")
+
+    with pytest.raises(WorkerError, match="bug: KeyError") as caught:
+        run(executor, Batch({"bug": BUG}, Recorder().keep, [Broken()]))
+    assert caught.value.__notes__ == ["While stopping: RuntimeError: the store is gone"]

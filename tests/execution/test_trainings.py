@@ -11,7 +11,7 @@ from mlflow.entities import Run
 
 from src.config.sections import RuntimeConfig
 from src.core.errors import UserError
-from src.execution.trainings import About, Trainings, trainings
+from src.execution.trainings import Description, Trainings, trainings
 from src.tracking.store import CROSSVAL
 from src.training.jobs import Job, Scratch
 from src.training.result import Result
@@ -20,7 +20,7 @@ from tests.conftest import WORKPLACE, shrunk
 PARAMS = shrunk()
 JOB = Scratch(train=PARAMS.train, seed=0, model=PARAMS.model, tests=("source.val",))
 JOBS: dict[str, Job] = {f"seed-{seed}": replace(JOB, seed=seed) for seed in (0, 1)}
-ABOUT = About(CROSSVAL, "study", {"epochs": 2}, WORKPLACE, "train")
+ABOUT = Description(CROSSVAL, "study", {"epochs": 2}, WORKPLACE, "train")
 STAGE = """
 stages:
   train:
@@ -71,7 +71,7 @@ def test_what_was_trained_is_found_again(project: Path, capsys: pytest.CaptureFi
     before = kept(project)
     assert "seed-0    complete  val loss" in capsys.readouterr().out
     again = study()
-    assert capsys.readouterr().out.startswith("study: 1 of 2 trainings were done before\nseed-1")
+    assert capsys.readouterr().out.startswith("study: 1 of 2 trainings are done\nseed-1")
     assert logits(again)[:1] == logits(first)
     assert {name: kept(project)[name] for name in before} == before
     assert len(kept(project)) == 2
@@ -123,16 +123,19 @@ def test_a_result_without_a_run_gets_one_and_an_open_run_is_closed(project: Path
     client.update_run(second.info.run_id, status="RUNNING")
     study()
     again, closed, _ = runs(project)
-    assert closed.info.run_id == second.info.run_id
+    assert closed.data.metrics == second.data.metrics
     assert closed.info.status == again.info.status == "FINISHED"
     assert again.data.metrics == first.data.metrics
     assert again.data.params == first.data.params
+    for run in (again, closed):
+        points = client.get_metric_history(run.info.run_id, "val_loss")
+        assert [point.step for point in points] == [1, 2]
 
 
 def test_failed_trainings_are_named_once_the_others_are_done(project: Path) -> None:
     bad = shrunk(train__optimizer__learning_rate=100.0, train__optimizer__name="sgd").train
     jobs: dict[str, Job] = {"bad": replace(JOB, train=bad), "good": JOB}
-    message = "study: 1 of 2 trainings failed, the first, bad, because the training loss became"
+    message = "study: bad failed: the training loss became"
     with pytest.raises(UserError, match=message):
         study(jobs)
     assert len(kept(project)) == 1
@@ -150,3 +153,14 @@ def _run_with_changed_code(opened: AbstractContextManager[Trainings], project: P
     with opened as study:
         (project / "src/code/fit.py").write_text("# another\n")
         study.run(JOBS)
+
+
+def test_a_timed_study_measures_what_was_not_alone(project: Path) -> None:
+    two = study(workers=2)
+    assert not any(result.alone for result in two.values())
+    timed = replace(ABOUT, timed=True)
+    for workers, alone in ((2, False), (1, True), (2, True)):
+        with trainings(timed, PARAMS.runtime, workers) as opened:
+            results = opened.run(JOBS)
+        assert {result.alone for result in results.values()} == {alone}
+        assert logits(results) == logits(two)

@@ -19,6 +19,7 @@ from tests.conftest import shrunk
 
 PARAMS = shrunk()
 SCRATCH = Scratch(train=PARAMS.train, seed=1, model=PARAMS.model)
+FOLD = Fold(train=PARAMS.train, seed=1, model=PARAMS.model, number=0, folds=2)
 
 
 @pytest.fixture(scope="module")
@@ -103,13 +104,17 @@ def test_a_result_survives_being_kept(images: Images) -> None:
         replace(SCRATCH, model=shrunk(model__dropout=0.1).model),
         replace(SCRATCH, tests=("source.test",)),
         replace(SCRATCH, role="target"),
-        Fold(train=PARAMS.train, seed=1, model=PARAMS.model, number=0, folds=2),
+        replace(SCRATCH, labels=3),
+        replace(SCRATCH, keep_model=True),
+        replace(FOLD, number=1),
+        replace(FOLD, folds=3),
         Adapt(train=PARAMS.finetune, seed=1, base=b"one"),
         Adapt(train=PARAMS.finetune, seed=1, base=b"other"),
     ],
 )
 def test_what_decides_a_job_is_in_its_description(other: Job) -> None:
     same = Scratch(train=shrunk().train, seed=1, model=shrunk().model)
-    assert same.about() == SCRATCH.about()
-    assert other.about() != SCRATCH.about()
-    assert other.about() != Adapt(train=PARAMS.finetune, seed=1, base=b"third").about()
+    assert same.as_json() == SCRATCH.as_json()
+    assert other.as_json() != SCRATCH.as_json()
+    others = (FOLD, Adapt(train=PARAMS.finetune, seed=1, base=b"third"))
+    assert other.as_json() not in [each.as_json() for each in others]

@@ -65,11 +65,11 @@ def run(
     """The outcomes, and the base model of the first seed."""
     same = images["source.train"].classes == images["target.train"].classes
     plan = Plan(params, seeds, labels, same)
-    bases = {name: run_job(job, images) for name, job in plan.bases().items()}
-    adapted = {name: run_job(job, images) for name, job in plan.adaptations(bases).items()}
-    model = bases[f"seed-{seeds[0]}-base"].model
+    results = {name: run_job(job, images) for name, job in plan.from_scratch().items()}
+    results |= {name: run_job(job, images) for name, job in plan.adaptations(results).items()}
+    model = results[f"seed-{seeds[0]}-base"].model
     assert model is not None
-    return plan.outcomes(bases | adapted), from_bytes(model, torch.device("cpu"))
+    return plan.outcomes(results), from_bytes(model, torch.device("cpu"))
 
 
 def test_every_method_is_run_with_every_number_of_labels(few: Splits, flipped: Splits) -> None:
@@ -133,3 +133,24 @@ def test_each_method_is_what_its_name_says(few: Splits, flipped: Splits) -> None
         assert outcome.target_test == score(model, target.test).accuracy
         assert outcome.source_test == score(model, source.test).accuracy
     assert not ways
+
+
+def test_what_failed_is_missing_in_the_table_and_the_rest_is_there() -> None:
+    outcomes = [
+        outcome(0, "full", "5", 0.8),
+        outcome(0, "scratch", "5", 0.6),
+        outcome(1, "full", "5", 0.9),
+    ]
+    finding = summary(outcomes)
+    rows = finding.tables["table.csv"].set_index("method")
+    assert (rows.loc["full", "seeds"], rows.loc["scratch", "seeds"]) == (2, 1)
+    assert rows.loc["full", "gain"] == pytest.approx(0.2)
+    plan = Plan(shrunk(), range(2), [5], same_classes=True)
+    assert [*plan.from_scratch()] == [
+        "seed-0-base",
+        "seed-1-base",
+        "seed-0-scratch-5",
+        "seed-1-scratch-5",
+    ]
+    assert plan.adaptations({}) == {}
+    assert plan.outcomes({}) == []

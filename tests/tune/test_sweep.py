@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
-from src.core.progress import Ended, Epoch
+from src.core.progress import Ended, Epoch, Observer
 from src.execution import scheduler
 from src.execution.executor import Executor
 from src.execution.launch import launched
@@ -19,7 +19,7 @@ from tests.conftest import WORKPLACE, shrunk
 from tests.tune.conftest import SPACE, BeginStudy
 
 
-class Recorder:
+class Recorder(Observer):
     """Keeps what is reported to it, and calls `meanwhile` after each epoch."""
 
     def __init__(self, meanwhile: Callable[[int, Epoch], None] = lambda trial, epoch: None) -> None:
