@@ -1,4 +1,4 @@
-"""Studies by their commands, in a clone in which the pipeline has run."""
+"""Studies by their commands, in a clone that has their data."""
 
 import re
 from collections.abc import Iterator
@@ -6,14 +6,23 @@ from collections.abc import Iterator
 import pandas as pd
 import pytest
 
-from tests.clones import Clone
+from tests.clones import Clone, clone
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone with tensors, and no models: no study needs those of the pipeline."""
+    made = clone(tmp_path_factory.mktemp("prepared"))
+    made.call("dvc", "repro", "preprocess")
+    made.commit()
+    return made
 
 
 @pytest.fixture
-def project(finished: Clone) -> Iterator[Clone]:
-    """The finished clone; what a test changes in its tracked files is taken back."""
-    yield finished
-    finished.reset()
+def project(prepared: Clone) -> Iterator[Clone]:
+    """The clone; what a test changes in its tracked files is taken back."""
+    yield prepared
+    prepared.reset()
 
 
 def test_folds_of_a_cross_validation_are_runs_below_one(project: Clone) -> None:
