@@ -20,6 +20,10 @@ RESOLVE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 INSTALL := $(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --require-hashes \
   --compile-bytecode --requirement
 
+# Two files of tests at a time, on a core each: the tests of a file share what takes long to make. In
+# the order of their names, the long ones are not the last.
+PYTEST := pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
+
 .PHONY: help repro test check format docs ui lock clean
 
 help:  ## list the targets
@@ -35,13 +39,13 @@ repro: $(READY)  ## run the pipeline: only the stages whose code, data or parame
 	@echo "Done. Numbers: reports/metrics.json   Pictures: reports/   Compare runs: make ui"
 
 test: $(DEV)  ## run the tests
-	pytest
+	$(PYTEST)
 
 check: $(DEV)  ## formatting, lint, types, tests: what CI runs
 	ruff format --check .
 	ruff check .
 	mypy
-	pytest
+	$(PYTEST)
 
 format: $(DEV)  ## rewrite the code in the project's format
 	ruff format .

@@ -1,12 +1,18 @@
 """Repositories of their own, in which commands run as they do at the prompt."""
 
+import io
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from ruamel.yaml import YAML
@@ -27,6 +33,29 @@ class Clone:
         printed, _ = (process := self.start(*command)).communicate()
         assert bool(process.returncode) == fails, printed
         return printed
+
+    def here(self, module: str, *arguments: str, fails: bool = False) -> str:
+        """What `python -m module` prints, called in this process, which has imported it all."""
+        printed, code = io.StringIO(), None
+        handler = signal.getsignal(signal.SIGTERM)
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            redirect_stdout(printed),
+            redirect_stderr(printed),
+        ):
+            patch.chdir(self.root)
+            patch.setenv("DVC_ROOT", str(self.root))
+            patch.setattr(sys, "argv", [module, *arguments])
+            try:
+                import_module(module).main()
+            except SystemExit as end:
+                code = end.code
+                if isinstance(code, str):  # the interpreter would show it
+                    print(code)
+            finally:
+                signal.signal(signal.SIGTERM, handler)
+        assert bool(code) == fails, printed.getvalue()
+        return printed.getvalue()
 
     def start(self, *command: str) -> subprocess.Popen[str]:
         """The command as a process whose stdout has all that it prints."""
@@ -52,9 +81,11 @@ class Clone:
 
     def reset(self) -> None:
         """Take back what differs from the last commit, and what the stages made of it."""
+        changed = self.call("git", "diff", "--name-only").splitlines()
         self.call("git", "checkout", "--quiet", ".")
-        self.call("dvc", "checkout", "--quiet", "--force")
-        assert self.stale() == set()
+        if "dvc.lock" in changed:
+            self.call("dvc", "checkout", "--quiet", "--force")
+            assert self.stale() == set()
 
     def stages_run(self, *command: str) -> list[str]:
         """The stages that the command executes, in order."""

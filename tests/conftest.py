@@ -91,6 +91,17 @@ def executor(workplace: Path) -> Iterator[Executor]:
 
 
 @pytest.fixture(scope="session")
+def tracking_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database before the first run, which takes a second to create."""
+    path = tmp_path_factory.mktemp("tracking") / "mlflow.db"
+    # Imported here, because few tests need it.
+    from mlflow import MlflowClient
+
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> "Clone":
     """A clone in which the pipeline has run, and its lock file has been committed."""
     # Imported here, because it imports this file.

@@ -78,9 +78,7 @@ def test_a_changed_folder_is_reported(project: Clone) -> None:
     path.write_text("a\nstop\ngo\n")
 
 
-def test_a_folder_that_is_not_there_is_refused_before_any_stage_works(
-    project: Clone, tmp_path: Path
-) -> None:
+def test_a_folder_that_is_not_there_is_refused_before_any_stage_works(tmp_path: Path) -> None:
     fresh = clone(tmp_path)
     params = fresh.root / "params.yaml"
     params.write_text(params.read_text().replace("mnist-5k", "folder:nowhere"))

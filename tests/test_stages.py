@@ -3,15 +3,36 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 
 from tests.clones import STAGES, Clone, clone
+
+REHEARSAL = "finetune.rehearsal=1.0"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What `dvc exp run` did: the stages it executed, their runs, and what there was at the end."""
+
+    stages: list[str]
+    runs: list[Run]
+    outputs: dict[str, str]
+
+
+def experiment(project: Clone, *options: str) -> Experiment:
+    before = len(project.runs())
+    stages = project.stages_run("dvc", "exp", "run", *options)
+    return Experiment(stages, project.runs()[before:], project.outputs())
 
 
 @pytest.fixture
@@ -19,6 +40,20 @@ def project(finished: Clone) -> Iterator[Clone]:
     """The finished clone; what a test changes in its tracked files is taken back."""
     yield finished
     finished.reset()
+
+
+@pytest.fixture(scope="module")
+def rehearsed(finished: Clone) -> Experiment:
+    """An experiment with another fine-tuning, which has been taken back."""
+    done = experiment(finished, "-S", REHEARSAL)
+    finished.reset()
+    return done
+
+
+@pytest.fixture(scope="module")
+def same_data(finished: Clone) -> Experiment:
+    """An experiment in a temporary copy: the target is the source."""
+    return experiment(finished, "--temp", "-S", "data.target=mnist-5k")
 
 
 def test_the_stages_leave_what_the_contract_names(project: Clone) -> None:
@@ -58,33 +93,41 @@ def test_the_evaluation_agrees_with_itself(project: Clone) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_needs_no_data_but_its_dependencies(
-    project: Clone, tmp_path: Path, stage: str
+def test_a_stage_makes_the_same_bytes_from_nothing_but_its_dependencies(
+    finished: Clone,
+    tracking_database: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
 ) -> None:
-    """In a copy without anything else: what it reads beside them would be missing."""
+    """In another clone, and process: what it reads beside them would be missing."""
     alone = clone(tmp_path)
-    shutil.copy(project.root / "dvc.lock", alone.root / "dvc.lock")
-    stages = YAML(typ="safe", pure=True).load(project.root / "dvc.yaml")["stages"]
+    shutil.copy(tracking_database, alone.root)
+    shutil.copy(finished.root / "dvc.lock", alone.root)
+    stages = YAML(typ="safe", pure=True).load(finished.root / "dvc.yaml")["stages"]
     for dep in stages[stage]["deps"]:
         if not dep.startswith(("src/", "pipeline/")):
             (alone.root / dep).parent.mkdir(parents=True, exist_ok=True)
-            copy = shutil.copytree if (project.root / dep).is_dir() else shutil.copy
-            copy(project.root / dep, alone.root / dep)
-    alone.call("python", "-m", f"pipeline.{stage}")
+            copy = shutil.copytree if (finished.root / dep).is_dir() else shutil.copy
+            copy(finished.root / dep, alone.root / dep)
+    monkeypatch.chdir(alone.root)
+    monkeypatch.setenv("DVC_ROOT", str(alone.root))
+    import_module(f"pipeline.{stage}").main()
     for out in [*stages[stage]["outs"], *stages[stage].get("metrics", ())]:
-        assert (alone.root / out).exists()
+        assert contents(alone.root / out) == contents(finished.root / out)
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """What a file has in it, or each file of a folder."""
+    files = [file for file in [path, *path.rglob("*")] if file.is_file()]
+    assert files
+    return {str(file.relative_to(path)): file.read_bytes() for file in files}
 
 
 def test_a_second_repro_runs_nothing(project: Clone) -> None:
     before = len(project.runs())
     assert project.stages_run("dvc", "repro") == []
     assert len(project.runs()) == before
-
-
-def test_another_clone_makes_the_same_bytes(project: Clone, tmp_path: Path) -> None:
-    twin = clone(tmp_path)
-    assert twin.stages_run("dvc", "repro") == STAGES
-    assert twin.outputs() == project.outputs()
 
 
 def test_every_stage_has_a_run_linked_to_those_it_stands_on(project: Clone) -> None:
@@ -169,7 +212,7 @@ def test_a_changed_module_makes_the_stages_stale_whose_result_it_can_change(
     assert project.stale() == stages
 
 
-def test_a_bad_value_is_refused_before_any_stage_works(project: Clone, tmp_path: Path) -> None:
+def test_a_bad_value_is_refused_before_any_stage_works(tmp_path: Path) -> None:
     fresh = clone(tmp_path)
     params = fresh.root / "params.yaml"
     params.write_text(params.read_text().replace("labels_per_class: 5", "labels_per_class: 0"))
@@ -180,37 +223,44 @@ def test_a_bad_value_is_refused_before_any_stage_works(project: Clone, tmp_path:
 
 
 def test_an_experiment_reruns_what_reads_the_value_and_a_cached_one_nothing(
-    project: Clone,
+    project: Clone, rehearsed: Experiment
 ) -> None:
-    before = len(project.runs())
-    change = "train.optimizer.learning_rate=0.01"
-    assert project.stages_run("dvc", "exp", "run", "-S", change) == STAGES[2:]
-    new = project.runs()[before:]
-    assert [run.info.run_name for run in new] == STAGES[2:]
-    assert new[0].data.params["train.optimizer.learning_rate"] == "0.01"
-    assert all("dvc.exp" in run.data.tags for run in new)
+    assert rehearsed.stages == STAGES[3:]
+    assert [run.info.run_name for run in rehearsed.runs] == STAGES[3:]
+    assert rehearsed.runs[0].data.params["finetune.rehearsal"] == "1.0"
+    assert all("dvc.exp" in run.data.tags for run in rehearsed.runs)
     # preprocess was not run again: its run is still found by what it made.
-    assert new[0].data.tags["upstream.preprocess"] == project.runs()[1].info.run_id
+    tags = rehearsed.runs[0].data.tags
+    assert tags["upstream.preprocess"] == project.runs()[1].info.run_id
     # Back, and forth again: DVC's cache has both, so neither leaves a run.
-    project.call("git", "checkout", "--quiet", ".")
-    assert project.stages_run("dvc", "repro") == []
-    project.call("dvc", "exp", "run", "-S", change)
-    assert len(project.runs()) == before + 3
-
-
-@pytest.mark.parametrize("how", ["--temp", "--queue"])
-def test_experiments_elsewhere_are_tracked_here(project: Clone, how: str) -> None:
     before = len(project.runs())
-    change = f"train.label_smoothing={0.01 if how == '--temp' else 0.02}"
-    project.call("dvc", "exp", "run", how, "-S", change)
-    if how == "--queue":
-        project.call("dvc", "exp", "run", "--run-all")
-    new = project.runs()[before:]
-    assert [run.info.run_name for run in new] == STAGES[2:]
-    assert new[2].data.tags["upstream.train"] == new[0].info.run_id
+    assert project.stages_run("dvc", "repro") == []
+    assert len(project.runs()) == before
+    assert experiment(project, "-S", REHEARSAL) == Experiment([], [], rehearsed.outputs)
+
+
+def assert_tracked_here(project: Clone, elsewhere: Experiment, stages: list[str]) -> None:
+    """In the project itself: DVC ran the stages in a copy of it."""
+    assert [run.info.run_name for run in elsewhere.runs] == stages
+    for above, run in pairwise(elsewhere.runs):
+        assert run.data.tags[f"upstream.{above.info.run_name}"] == above.info.run_id
     artifacts = (project.root / "mlartifacts").as_uri()
-    assert all(run.info.artifact_uri.startswith(artifacts) for run in new)
+    assert all(run.info.artifact_uri.startswith(artifacts) for run in elsewhere.runs)
     assert not list((project.root / ".dvc/tmp").rglob("mlflow.db"))
+
+
+def test_an_experiment_in_a_temporary_copy_is_tracked_here(
+    project: Clone, same_data: Experiment
+) -> None:
+    # The source's images, and so the base model, are what they were.
+    assert_tracked_here(project, same_data, [stage for stage in STAGES if stage != "train"])
+
+
+def test_a_queued_experiment_is_tracked_here(project: Clone) -> None:
+    before = len(project.runs())
+    project.call("dvc", "exp", "run", "--queue", "-S", "train.label_smoothing=0.02", "finetune")
+    assert len(project.runs()) == before
+    assert_tracked_here(project, experiment(project, "--run-all"), ["train", "finetune"])
 
 
 def test_metrics_and_plots_can_be_shown(project: Clone) -> None:
@@ -221,20 +271,20 @@ def test_metrics_and_plots_can_be_shown(project: Clone) -> None:
     assert list(page.parent.rglob("*curves.png"))
 
 
-def test_source_and_target_may_be_the_same_data(project: Clone) -> None:
-    project.call("dvc", "exp", "run", "-S", "data.target=mnist-5k")
-    metrics = json.loads((project.root / "reports/metrics.json").read_text())
-    for tests in metrics.values():
-        assert tests["source"] == tests["target"]
+def test_source_and_target_may_be_the_same_data(project: Clone, same_data: Experiment) -> None:
+    metrics = same_data.runs[-1].data.metrics
+    for model in ("base", "finetuned"):
+        for name in json.loads((project.root / "reports/metrics.json").read_text())[model][
+            "source"
+        ]:
+            assert metrics[f"{model}_source_{name}"] == metrics[f"{model}_target_{name}"]
 
 
-def test_two_pipelines_are_compared_image_by_image(project: Clone) -> None:
-    before = project.outputs()
-    project.call("dvc", "exp", "run", "-S", "finetune.rehearsal=1.0")
-    after = project.outputs()
+def test_two_pipelines_are_compared_image_by_image(project: Clone, rehearsed: Experiment) -> None:
+    before, after = project.outputs(), rehearsed.outputs
     assert after["models/finetuned.safetensors"] != before["models/finetuned.safetensors"]
     assert after["models/scratch.safetensors"] == before["models/scratch.safetensors"]
-    first, *_, last = (run for run in project.runs() if run.info.run_name == "evaluate")
+    first, last = project.runs()[4], rehearsed.runs[-1]
     printed = project.call("python", "-m", "src.compare", first.info.run_id, last.info.run_id)
     lines = printed.splitlines()
     assert [line.split(",")[0] for line in lines[1:]] == [
@@ -246,8 +296,14 @@ def test_two_pipelines_are_compared_image_by_image(project: Clone) -> None:
     ]
     was, became = (run.data.metrics["finetuned_target_accuracy"] for run in (first, last))
     assert f"B against A: {100 * (became - was):+.2f} points" in lines[4]
-    same = project.call("python", "-m", "src.compare", first.info.run_id[:8], first.info.run_id)
+    same = project.here("src.compare", first.info.run_id[:8], first.info.run_id)
     assert same.count("no difference can be told (McNemar's p 1)") == 5
+
+
+def test_a_run_that_is_not_there_is_refused_in_one_line(project: Clone) -> None:
+    printed = project.here("src.compare", "nothing", "nothing", fails=True)
+    assert "should be the beginning of one run's id" in printed
+    assert len(printed.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -260,7 +316,6 @@ def test_two_pipelines_are_compared_image_by_image(project: Clone) -> None:
             "--labels: should be whole numbers of at least 1, or all",
         ),
         ("src.transfer", ["--labels", "1,1"], "--labels: should differ from each other"),
-        ("src.compare", ["nothing", "nothing"], "should be the beginning of one run's id"),
         ("src.compare", ["one"], "RUN"),
         ("src.recipes", ["nothing"], "NAME: should be one of article-000, article-001"),
     ],

@@ -1,4 +1,4 @@
-"""Studies by their commands, in a clone in which the pipeline has run."""
+"""Studies by their commands, in a clone that has their data."""
 
 import re
 import shutil
@@ -10,7 +10,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from tests.clones import Clone
+from tests.clones import Clone, clone
 
 
 @dataclass(frozen=True)
@@ -28,26 +28,35 @@ class Study:
 
 
 @pytest.fixture(scope="module")
-def crossval(finished: Clone) -> Study:
-    return killed_and_called_again(finished, "crossval", 3, "--folds", "3")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone with tensors, and no models: no study needs those of the pipeline."""
+    made = clone(tmp_path_factory.mktemp("prepared"))
+    made.call("dvc", "repro", "preprocess")
+    made.commit()
+    return made
 
 
 @pytest.fixture(scope="module")
-def transfer(finished: Clone) -> Study:
-    return killed_and_called_again(finished, "transfer", 14, "--seeds", "2", "--labels", "1")
+def crossval(prepared: Clone) -> Study:
+    return killed_and_called_again(prepared, "crossval", 3, "--folds", "3")
 
 
 @pytest.fixture(scope="module")
-def recipe(finished: Clone) -> Iterator[Study]:
+def transfer(prepared: Clone) -> Study:
+    return killed_and_called_again(prepared, "transfer", 14, "--seeds", "2", "--labels", "1")
+
+
+@pytest.fixture(scope="module")
+def recipe(prepared: Clone) -> Iterator[Study]:
     """One that trains for an epoch on the embedded digits."""
-    path = finished.root / "recipes/article-003.yaml"
+    path = prepared.root / "recipes/article-003.yaml"
     text = path.read_text().replace("source: mnist", "source: mnist-5k")
     text = text.replace("epochs: 5 ", "epochs: 1 ").replace("epochs: 5\n", "epochs: 1\n")
     path.write_text(text.replace("threads: 2", "threads: 1"))
-    for others in (finished.root / "recipes/results").glob("*.csv"):
+    for others in (prepared.root / "recipes/results").glob("*.csv"):
         others.unlink()
-    yield killed_and_called_again(finished, "recipes", 3, "article-003")
-    finished.call("git", "checkout", "--quiet", ".")
+    yield killed_and_called_again(prepared, "recipes", 3, "article-003")
+    prepared.call("git", "checkout", "--quiet", ".")
 
 
 def killed_and_called_again(

@@ -1,5 +1,6 @@
 """The trainings of a study: real workers, real runs in MLflow, real files."""
 
+import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -31,8 +32,9 @@ stages:
 
 
 @pytest.fixture(autouse=True)
-def project(workplace: Path) -> Path:
+def project(workplace: Path, tracking_database: Path) -> Path:
     """A repository with a train stage, and the working directory in it."""
+    shutil.copy(tracking_database, workplace)
     (workplace / "dvc.yaml").write_text(STAGE)
     (workplace / "params.yaml").write_text("seed: 0\n")
     (workplace / "src/code").mkdir(parents=True)

@@ -1,5 +1,6 @@
 """Finished evaluations, found in a real store."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from tests.tracking.test_runs import STAGES
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, tracking_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with an evaluate stage, and the working directory in it."""
+    shutil.copy(tracking_database, tmp_path)
     (tmp_path / "dvc.yaml").write_text(STAGES.replace("first:", "evaluate:"))
     (tmp_path / "params.yaml").write_text("seed: 0\n")
     (tmp_path / "code.py").touch()

@@ -1,5 +1,6 @@
 """Studies in a real MLflow store: a run each, with a child for each training."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -19,8 +20,9 @@ PARAMS = {"train.epochs": 2, "tune.space.train.batch_size.type": "int"}
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, tracking_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with a train stage, and the working directory in it."""
+    shutil.copy(tracking_database, tmp_path)
     (tmp_path / "dvc.yaml").write_text(STAGES.replace("first:", "train:"))
     (tmp_path / "params.yaml").write_text("seed: 0\n")
     (tmp_path / "code.py").touch()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from filelock import FileLock
@@ -41,29 +42,27 @@ while study.tally().finished < int(wanted):
 """
 
 
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+@pytest.fixture
+def postgres() -> Iterator[str]:
     """The URL of a database on a temporary server."""
     if not (shutil.which("initdb") and shutil.which("pg_ctl")):
         pytest.skip("PostgreSQL's initdb and pg_ctl are not on PATH")
-    folder = tmp_path_factory.mktemp("postgres")
-    as_user: list[str] = []
-    if os.getuid() == 0:  # the server refuses to run as root
-        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        for path in (folder, *folder.parents[:2]):
-            path.chmod(0o755)
-        shutil.chown(folder, "postgres")
-    data, socket = str(folder / "data"), str(folder)
-    port = "54321"
-    listen = f"-p {port} -k {socket} -c listen_addresses=127.0.0.1"
+    # Not below pytest's folders, which another user may not enter.
+    with TemporaryDirectory() as folder:
+        as_user: list[str] = []
+        if os.getuid() == 0:  # the server refuses to run as root
+            as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+            shutil.chown(folder, "postgres")
+        data, port = f"{folder}/data", "54321"
+        listen = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
 
-    def call(*command: str) -> None:
-        subprocess.run([*as_user, *command], check=True, stdout=subprocess.DEVNULL, cwd=folder)
+        def call(*command: str) -> None:
+            subprocess.run([*as_user, *command], check=True, stdout=subprocess.DEVNULL, cwd=folder)
 
-    call("initdb", "-D", data, "-A", "trust", "-U", "idxflow")
-    call("pg_ctl", "-D", data, "-o", listen, "-l", str(folder / "log"), "-w", "start")
-    yield f"postgresql://idxflow@127.0.0.1:{port}/postgres"
-    call("pg_ctl", "-D", data, "-m", "immediate", "stop")
+        call("initdb", "-D", data, "-A", "trust", "-U", "idxflow")
+        call("pg_ctl", "-D", data, "-o", listen, "-l", f"{folder}/log", "-w", "start")
+        yield f"postgresql://idxflow@127.0.0.1:{port}/postgres"
+        call("pg_ctl", "-D", data, "-m", "immediate", "stop")
 
 
 def crowd(folder: Path, url: str, *, one_lock: bool) -> None:

@@ -1,5 +1,6 @@
 """One call of the sweep: made-up trials, real confirmation and report."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +21,9 @@ PRESENT = shrunk(tune__confirm={"top": 2, "seeds": 2})
 
 
 @pytest.fixture(autouse=True)
-def project(workplace: Path) -> Path:
+def project(workplace: Path, tracking_database: Path) -> Path:
     """A repository with a train stage, and the working directory in it."""
+    shutil.copy(tracking_database, workplace)
     (workplace / "dvc.yaml").write_text(STAGES.replace("first:", "train:"))
     (workplace / "params.yaml").write_text("seed: 0\n")
     (workplace / "code.py").touch()
