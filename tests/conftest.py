@@ -83,10 +83,14 @@ def workplace(tmp_path: Path, few: Splits, monkeypatch: pytest.MonkeyPatch) -> P
     return tmp_path
 
 
-@pytest.fixture
-def executor(workplace: Path) -> Iterator[Executor]:
-    """One worker with one thread."""
-    with launched(1, shrunk().runtime, WORKPLACE, check=lambda: None) as opened:
+@pytest.fixture(scope="module")
+def executor(few: Splits, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
+    """One worker with one thread, which the tests of a file share: it takes seconds to start."""
+    folder = tmp_path_factory.mktemp("images")
+    images = {name: folder / path.name for name, path in WORKPLACE.items()}
+    for path, data in zip(images.values(), (few.train, few.val), strict=True):
+        save_images(path, data)
+    with launched(1, shrunk().runtime, images, check=lambda: None) as opened:
         yield opened
 
 

@@ -240,7 +240,7 @@ def wait_for_trial(process: subprocess.Popen[str]) -> None:
     """Read the output of the process until its first trial has ended."""
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith("trial   0"):
+        if line.startswith("trial-0 "):
             return
     raise AssertionError("no trial")
 
@@ -257,7 +257,7 @@ def test_a_study_is_exact_after_many_kills(single: Clone) -> None:
     assert (rows["state"] == "failed").sum() >= 1
     whole = rows[rows["state"] == "complete"]
     assert not whole.duplicated(VALUES).any()
-    for number, loss in re.findall(r"trial +(\d+) complete  val loss ([\d.]+)", printed):
+    for number, loss in re.findall(r"trial-(\d+) +complete  val loss ([\d.]+)", printed):
         (row,) = whole[whole["trial"] == int(number)].itertuples()
         assert row.val_loss == pytest.approx(float(loss), abs=1e-4)
     assert not [p for p in psutil.process_iter() if str(single.root) == _folder(p)]

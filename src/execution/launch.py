@@ -1,4 +1,4 @@
-"""Chooses what runs the trainings of a command."""
+"""What runs the trainings of a command: the only place that names an executor."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager

@@ -199,10 +199,18 @@ class Study:
         self.optuna.sampler = build_sampler(self.space.config, self._seed, draw)
         trial = self.optuna.ask(self.space.distributions)
         trial.set_user_attr("owner", self._owner)
-        if trial.number != first.number and "retry_of" not in trial.user_attrs:
+        new = "retry_of" not in trial.user_attrs
+        if new and (trial.number != first.number or self._is_second_start(trial)):
             self._fail(trial.number, SURPLUS)
             return None
         return trial
+
+    def _is_second_start(self, trial: Trial) -> bool:
+        """Whether another machine has queued the study's first trial, too, at the same time."""
+        fixed, start = (
+            self.trials()[n].system_attrs.get("fixed_params") for n in (trial.number, 0)
+        )
+        return trial.number > 0 and bool(fixed) and fixed == start
 
     def _is_surplus(self, trial: Trial, wanted: int) -> bool:
         """Whether there are enough trials without this one, which is then failed.
