@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 
 COMMANDS = {
     "crossval": ("--folds", "4"),
-    "transfer": ("--seeds", "2", "--labels", "5,50"),
+    "transfer": ("--seeds", "2", "--labels", "5,10"),
 }
 EPOCHS = {"train.epochs": 8, "finetune.epochs": 20}
 

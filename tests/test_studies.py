@@ -72,7 +72,7 @@ def killed_and_called_again(
     shutil.rmtree(project.root / "data/trainings")
     for path in resumed:
         (folder / path).unlink()
-    project.here(f"src.{experiment}", *arguments, "--workers", "1")
+    project.here(f"src.{experiment}.__main__", *arguments, "--workers", "1")
     undisturbed = tables(folder)
     return Study(project, experiment, folder, trainings, lost, printed, resumed, undisturbed)
 
