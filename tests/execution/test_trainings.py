@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from mlflow.entities import Run
 
 from src.config.sections import RuntimeConfig
 from src.core.errors import UserError
+from src.execution import trainings as module
+from src.execution.executor import Executor
 from src.execution.trainings import Description, Trainings, trainings
 from src.tracking.store import CROSSVAL
 from src.training.jobs import Job, Scratch
@@ -42,6 +44,12 @@ def project(workplace: Path, tracking_database: Path) -> Path:
     return workplace
 
 
+@pytest.fixture
+def shared(executor: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no new worker is the point: they take seconds to start."""
+    monkeypatch.setattr(module, "launched", lambda *_: nullcontext(executor))
+
+
 def study(
     jobs: Mapping[str, Job] = JOBS, workers: int = 1, runtime: RuntimeConfig = PARAMS.runtime
 ) -> dict[str, Result]:
@@ -68,6 +76,7 @@ def logits(results: Mapping[str, Result]) -> list[list[list[float]]]:
     return [result.predictions["source.val"].logits.tolist() for result in results.values()]
 
 
+@pytest.mark.usefixtures("shared")
 def test_what_was_trained_is_found_again(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = study({"seed-0": JOB})
     before = kept(project)
@@ -81,6 +90,7 @@ def test_what_was_trained_is_found_again(project: Path, capsys: pytest.CaptureFi
     assert {run.info.status for run in runs(project)} == {"FINISHED"}
 
 
+@pytest.mark.usefixtures("shared")
 def test_a_damaged_result_is_trained_again(project: Path) -> None:
     first = study({"seed-0": JOB})
     (path,) = (project / "data/trainings").glob("*.safetensors")
@@ -90,6 +100,7 @@ def test_a_damaged_result_is_trained_again(project: Path) -> None:
     assert len(path.read_bytes()) == len(content)
 
 
+@pytest.mark.usefixtures("shared")
 def test_what_decides_a_result_begins_it_anew(project: Path) -> None:
     study({"seed-0": JOB})
     study({"seed-0": JOB}, runtime=PARAMS.runtime.model_copy(update={"threads": 2}))
@@ -104,6 +115,7 @@ def test_what_decides_a_result_begins_it_anew(project: Path) -> None:
     assert len(runs(project)) == 8  # each time another study
 
 
+@pytest.mark.usefixtures("shared")
 def test_a_result_without_a_run_gets_one_and_an_open_run_is_closed(project: Path) -> None:
     """As a kill -9 between the two writes leaves them."""
     study()
@@ -122,6 +134,7 @@ def test_a_result_without_a_run_gets_one_and_an_open_run_is_closed(project: Path
         assert [point.step for point in points] == [1, 2]
 
 
+@pytest.mark.usefixtures("shared")
 def test_failed_trainings_are_named_once_the_others_are_done(project: Path) -> None:
     bad = shrunk(train__optimizer__learning_rate=100.0, train__optimizer__name="sgd").train
     jobs: dict[str, Job] = {"bad": replace(JOB, train=bad), "good": JOB}

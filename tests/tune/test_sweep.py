@@ -97,7 +97,10 @@ def test_the_trial_of_a_killed_worker_is_run_again(begin: BeginStudy, executor: 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit, RuntimeError])
 def test_an_interrupted_sweep_keeps_finished_trials_and_continues(
-    begin: BeginStudy, workplace: Path, interruption: type[BaseException]
+    begin: BeginStudy,
+    workplace: Path,
+    executor: Executor,
+    interruption: type[BaseException],
 ) -> None:
     study = begin("parts", pruner="none")
 
@@ -107,16 +110,15 @@ def test_an_interrupted_sweep_keeps_finished_trials_and_continues(
 
     seen = Recorder(interrupt)
     with (
-        launched(1, shrunk().runtime, WORKPLACE, lambda: None) as executor,
+        launched(1, shrunk().runtime, WORKPLACE, lambda: None) as interrupted,
         pytest.raises(interruption),
     ):
-        run(study, executor, 3, seen)
+        run(study, interrupted, 3, seen)
     assert states(study) == ["COMPLETE", "FAIL", "WAITING"]
     assert (seen.ended[1].state, seen.ended[1].reason) == ("failed", "the sweep was stopped")
     whole = begin("whole", pruner="none")
-    with launched(1, shrunk().runtime, WORKPLACE, lambda: None) as executor:
-        run(study, executor, 3)
-        run(whole, executor, 3)
+    run(study, executor, 3)
+    run(whole, executor, 3)
     done = [(t.params, t.value) for t in study.trials() if t.value is not None]
     assert done == [(t.params, t.value) for t in whole.trials()]
 
