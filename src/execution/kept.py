@@ -11,6 +11,8 @@ from src.core.tensorfile import write_bytes
 from src.training.jobs import Job
 from src.training.result import Result, from_bytes
 
+SEAL = 32  # bytes before a result
+
 
 def digest(value: Any) -> str:
     """A hash of what JSON can express."""
@@ -30,14 +32,22 @@ class Kept:
     def get(self, job: Job) -> Result | None:
         path = self._path(job)
         try:
-            return from_bytes(path.read_bytes(), str(path))
+            written = path.read_bytes()
+            seal, content = written[:SEAL], written[SEAL:]
+            return from_bytes(content, str(path)) if seal == _seal(path, content) else None
         except (FileNotFoundError, UserError):
             return None
 
     def put(self, job: Job, content: bytes) -> None:
         """Keep a result, given as bytes."""
-        write_bytes(self._path(job), content)
+        path = self._path(job)
+        write_bytes(path, _seal(path, content) + content)
 
     def _path(self, job: Job) -> Path:
         name = digest({"job": job.as_json(), **self._surroundings})
-        return self._folder / f"{name[:32]}.safetensors"
+        return self._folder / name[:32]
+
+
+def _seal(path: Path, content: bytes) -> bytes:
+    """By which a changed result, or that of another job, is told from the one that was kept."""
+    return hashlib.sha256(path.name.encode() + content).digest()

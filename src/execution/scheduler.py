@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from src.core.errors import one_line
+from src.core.errors import first_line
 from src.core.progress import Ended, Epoch, Observer
 from src.execution.executor import (
     Executor,
@@ -90,6 +90,7 @@ class Batch:
         self._todo = [*jobs.items()]
         self._keep, self._observers = keep, observers
         self._deaths = Counter[str]()
+        self._bug: WorkerError | None = None
 
     def next(self) -> tuple[str, Job] | None:
         if not self._todo:
@@ -114,7 +115,9 @@ class Batch:
                 self.finished[name] = outcome.result
                 self._report(as_ended(name, job, outcome.result))
             case Failed(reason, traceback) if traceback:
-                raise WorkerError(f"{name}: {reason}") from RemoteError(traceback)
+                self._fail(name, job, reason, traceback)
+                self._bug = WorkerError(f"{name}: {reason}")
+                self._bug.__cause__ = RemoteError(traceback)
             case Failed(reason):
                 self._keep(name, outcome)
                 self._fail(name, job, reason)
@@ -128,16 +131,19 @@ class Batch:
                 self._todo.append((name, job))
 
     def on_poll(self) -> None:
-        """Nobody shares the jobs."""
+        if self._bug:
+            raise self._bug
 
     def on_stop(self, running: Mapping[str, Job], error: BaseException) -> None:
-        reason = f"stopped: {one_line(error)}"
+        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        reason = "interrupted" if stopped else f"stopped: {first_line(error)}"
         for name, job in running.items():
             self._report(Ended(name, "failed", job.as_json(), reason=reason))
 
-    def _fail(self, name: str, job: Job, reason: str) -> None:
+    def _fail(self, name: str, job: Job, reason: str, traceback: str = "") -> None:
         self.failed[name] = reason
-        self._report(Ended(name, "failed", job.as_json(), reason=reason))
+        ended = Ended(name, "failed", job.as_json(), reason=reason, traceback=traceback)
+        self._report(ended)
 
     def _report(self, ended: Ended) -> None:
         for observer in self._observers:

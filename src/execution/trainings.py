@@ -109,7 +109,8 @@ def trainings(
         if surroundings() != begun:
             raise UserError(f"{name}: code or data changed after it was started; start again")
 
-    with waited_for(folder / f"{name}.lock", f"another process that runs {name}"):
+    lock = paths.root() / f".dvc/tmp/idxflow-{name}.lock"
+    with waited_for(lock, f"another process that runs {name}"):
         begun = surroundings()
         # Of this repository alone: another one does not share the results, or the lock.
         home = [this_process()["host"], str(paths.root())]

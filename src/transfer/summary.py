@@ -67,9 +67,9 @@ def _section(table: pd.DataFrame, column: str) -> str:
         .astype(object)
         .fillna("")
     )
-    title = (
-        f"{TITLES[column]}; mean of {table['seeds'].max()} seeds ± half-width of its 95 % interval."
-    )
+    fewest, most = table["seeds"].min(), table["seeds"].max()
+    seeds = f"{most}" if fewest == most else f"{fewest} to {most}"  # some trainings failed
+    title = f"{TITLES[column]}; mean of {seeds} seeds ± half-width of its 95 % interval."
     shown = grid.rename_axis("labels per class").reset_index()
     return f"{title}\n\n{shown.to_markdown(index=False, disable_numparse=True)}"
 

@@ -69,7 +69,7 @@ def runs(project: Path) -> list[Run]:
 def kept(project: Path) -> dict[str, int]:
     """When each result was written."""
     folder = project / "data/trainings"
-    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.safetensors")}
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
 
 
 def logits(results: Mapping[str, Result]) -> list[list[list[float]]]:
@@ -93,11 +93,20 @@ def test_what_was_trained_is_found_again(project: Path, capsys: pytest.CaptureFi
 @pytest.mark.usefixtures("shared")
 def test_a_damaged_result_is_trained_again(project: Path) -> None:
     first = study({"seed-0": JOB})
-    (path,) = (project / "data/trainings").glob("*.safetensors")
+    (path,) = (project / "data/trainings").iterdir()
     content = path.read_bytes()
-    path.write_bytes(content[:-1])
-    assert logits(study({"seed-0": JOB})) == logits(first)
-    assert len(path.read_bytes()) == len(content)
+    for damaged in (b"", content[:-1], content[:-1] + bytes([content[-1] ^ 1])):
+        path.write_bytes(damaged)
+        assert logits(study({"seed-0": JOB})) == logits(first)
+        assert len(path.read_bytes()) == len(content)
+
+
+@pytest.mark.usefixtures("shared")
+def test_the_result_of_another_job_is_not_taken_for_its_own(project: Path) -> None:
+    first = study()
+    one, other = (project / "data/trainings").iterdir()
+    one.write_bytes(other.read_bytes())
+    assert logits(study()) == logits(first)
 
 
 @pytest.mark.usefixtures("shared")
