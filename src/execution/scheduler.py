@@ -112,8 +112,9 @@ class Batch:
         match outcome:
             case Finished():
                 self._keep(name, outcome)
-                self.finished[name] = outcome.result
-                self._report(as_ended(name, job, outcome.result))
+                result = outcome.result  # unpacked once
+                self.finished[name] = result
+                self._report(as_ended(name, job, result))
             case Failed(reason, traceback) if traceback:
                 self._fail(name, job, reason, traceback)
                 self._bug = WorkerError(f"{name}: {reason}")
