@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 import traceback
 
 # What the machine refuses, not what we got wrong: the message names the file.
@@ -28,6 +29,11 @@ def one_line(error: BaseException) -> str:
     """A UserError's message; of any other error its type and the first line of its message."""
     first = first_line(error)
     return first if isinstance(error, UserError) else f"{type(error).__name__}: {first}"
+
+
+def warn(sentence: str) -> None:
+    """Tell the person at the prompt what they may not have meant; the work goes on."""
+    print(f"warning: {sentence}", file=sys.stderr, flush=True)
 
 
 def trace(error: BaseException) -> str:

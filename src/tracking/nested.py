@@ -7,17 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
 from src.config.values import flatten
-from src.core import paths
 from src.core.progress import Ended, Epoch, Observer
+from src.tracking.courier import Courier
 from src.tracking.provenance import code_tags
 from src.tracking.runs import Run, origin_tags, process_tags, start_run
-from src.tracking.store import PIPELINE, opened
+from src.tracking.store import PIPELINE, connected, creating
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import Run as Entry
 
 PARENT, STUDY, STATE = "mlflow.parentRunId", "study", "state"
@@ -28,23 +25,27 @@ class TrackedStudy(Observer):
     """The study's own run, `record`, and a child run for each training that it is told of."""
 
     def __init__(
-        self, client: "MlflowClient", experiment: str, record: Run, tags: Mapping[str, str]
+        self, courier: Courier, experiment: str, record: Run, tags: Mapping[str, str]
     ) -> None:
         self.record = record
-        self._client, self._experiment = client, experiment
+        self._courier, self._experiment = courier, experiment
         self._tags = {PARENT: record.run_id, **tags}
         self._open: dict[str, Run] = {}
-        self._replaceable: dict[str, Run] = {}
+        self._replaceable: dict[str, str] = {}  # by name, the ids of ended runs
         self._unwritten = defaultdict[str, list[Epoch]](list)
         self._written: dict[str, float] = {}
 
     def on_start(self, name: str, values: Mapping[str, Any]) -> None:
         """Open the training's run, with its values flattened; it replaces one from before."""
         if name in self._replaceable:
-            self._client.delete_run(self._replaceable.pop(name).run_id)
-        self._open[name] = self._start(name, values)
+            self._delete(self._replaceable.pop(name))
+        # If MLflow is away, the study's next call makes up for it.
+        if run := self._courier.attempt(lambda _: self._start(name, values)):
+            self._open[name] = run
 
     def on_epoch(self, name: str, epoch: Epoch) -> None:
+        if name not in self._open:
+            return
         self._unwritten[name].append(epoch)
         if time.monotonic() - self._written.get(name, 0.0) > WRITE_INTERVAL:
             self._write(name)
@@ -66,18 +67,21 @@ class TrackedStudy(Observer):
             if entry and (entry.data.tags.get(STATE), entry.info.status) == _final(ended):
                 continue
             if entry and not ended.epochs:
-                self._end(Run(self._client, entry.info.run_id), ended)
+                self._end(Run(self._courier, entry.info.run_id), ended)
                 continue
             if entry:  # with some of the epochs: all of them are written, once
-                self._client.delete_run(entry.info.run_id)
+                self._delete(entry.info.run_id)
             run = self._start(ended.name, ended.values)
             run.epochs(ended.epochs)
             self._end(run, ended)
         for name, entry in entries.items():
-            self._replaceable[name] = Run(self._client, entry.info.run_id)
+            self._replaceable[name] = entry.info.run_id
+
+    def _delete(self, run_id: str) -> None:
+        self._courier.attempt(lambda client: client.delete_run(run_id))
 
     def _start(self, name: str, values: Mapping[str, Any]) -> Run:
-        run = start_run(self._client, self._experiment, name, self._tags)
+        run = start_run(self._courier, self._experiment, name, self._tags)
         run.params(flatten(values))
         return run
 
@@ -90,12 +94,12 @@ class TrackedStudy(Observer):
         run.metrics(ended.metrics)
         run.tags({STATE: state, **({"reason": ended.reason} if ended.reason else {})})
         run.end(status, traceback=ended.traceback)
-        self._replaceable[ended.name] = run
+        self._replaceable[ended.name] = run.run_id
 
     def _children(self) -> Iterator["Entry"]:
         token = None
         while True:
-            found = self._client.search_runs(
+            found = self._courier.client.search_runs(
                 [self._experiment],
                 f"tags.`{PARENT}` = '{self.record.run_id}'",
                 page_token=token,
@@ -125,28 +129,30 @@ def track_study(
     params: constant over the study; tags: may differ from call to call; stage: the one of dvc.yaml
     whose inputs are used, so that the runs name what made these.
     """
-    with opened(PIPELINE, experiment) as (client, [pipeline, own]):
-        origin = {**(origin_tags(client, pipeline, stage) if stage else code_tags()), **tags}
+    with connected(PIPELINE, experiment) as (courier, [pipeline, own]):
+        made_from = origin_tags(courier.client, pipeline, stage) if stage else code_tags()
+        origin = {**made_from, **tags}
         if "DVC_STAGE" in os.environ:
             origin["dvc.stage"] = os.environ["DVC_STAGE"]
-        record = _record(client, own, name, key, params)
-        record.tags({**process_tags(), **origin})
-        with record:
-            yield TrackedStudy(client, own, record, origin)
+        with _record(courier, own, name, key, params) as record:
+            record.tags({**process_tags(courier), **origin})
+            yield TrackedStudy(courier, own, record, origin)
 
 
 def _record(
-    client: "MlflowClient", experiment: str, name: str, key: str, params: Mapping[str, Any]
+    courier: Courier, experiment: str, name: str, key: str, params: Mapping[str, Any]
 ) -> Run:
-    matching = f"tags.`{STUDY}` = '{key}'"
-    with FileLock(paths.root() / f"{paths.TRACKING}.lock"):
+    client, matching = courier.client, f"tags.`{STUDY}` = '{key}'"
+    with creating():
         if not client.search_runs([experiment], matching, max_results=1):
-            start_run(client, experiment, name, {STUDY: key}).params(flatten(params))
+            with start_run(courier, experiment, name, {STUDY: key}) as started:
+                started.params(flatten(params))
         # Machines that share a study may have started at the same time: all use the first run.
         first, *others = client.search_runs([experiment], matching, order_by=["start_time ASC"])
     for surplus in others:
         client.delete_run(surplus.info.run_id)
-    client.update_run(first.info.run_id, status="RUNNING")
+    record = Run(courier, first.info.run_id)
+    client.update_run(record.run_id, status="RUNNING")
     if "error" in first.data.tags:  # set by an interrupted call
-        client.delete_tag(first.info.run_id, "error")
-    return Run(client, first.info.run_id)
+        client.delete_tag(record.run_id, "error")
+    return record

@@ -7,6 +7,7 @@ from DVC's cache still leads to the run that made it.
 
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from typing import Any
 from pathspec import GitIgnoreSpec
 
 from src.config.parsing import read
-from src.core.errors import UserError
+from src.core.errors import UserError, first_line, warn
 from src.core.paths import DVC_IGNORE, DVC_LOCK, DVC_YAML, PARAMS
 
 CODE = ("src", "pipeline", "dvc.yaml")
+# Set within git's hooks, where they would lead to another repository.
+GIT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY")
 
 
 @dataclass(frozen=True)
@@ -104,12 +107,14 @@ def upstream(stage: str) -> list[str]:
 
 
 def code_tags() -> dict[str, str]:
-    """The commit, and whether the code differs from it; nothing outside a git checkout."""
+    """The commit, and whether the code differs from it; nothing, and a warning, without git."""
     try:
         commit = _git("rev-parse", "HEAD")
         # Only the code counts: DVC itself changes dvc.lock and params.yaml while it works.
-        changes = _git("status", "--porcelain", "--", *CODE)
-    except (OSError, subprocess.CalledProcessError):
+        changes = _git("status", "--porcelain", "--untracked-files=all", "--", *CODE)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = first_line(getattr(error, "stderr", None) or error).removeprefix("fatal: ")
+        warn(f"runs here do not name the commit of their code: {reason}")
         return {}
     return {
         "git.commit": commit,
@@ -150,5 +155,15 @@ def _locked() -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], check=True, capture_output=True, text=True)
+    """What git prints, whoever owns the checkout, and whatever the person's settings hide."""
+    # Git refuses somebody else's repository because its settings can run commands; but what asks
+    # here is code of that repository.
+    settings = ["-c", "safe.directory=*", "-c", "core.excludesFile="]
+    done = subprocess.run(
+        ["git", *settings, *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={name: value for name, value in os.environ.items() if name not in GIT},
+    )
     return done.stdout.strip()

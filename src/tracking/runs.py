@@ -1,6 +1,7 @@
 """MLflow runs: one per stage execution, closed however the execution ends."""
 
 import os
+import platform
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from src.config.values import flatten
 from src.core.errors import is_refusal, trace
-from src.core.processes import this_process
 from src.core.progress import Epoch, Reporter
+from src.core.secrets import without_secrets
 from src.tracking import provenance
-from src.tracking.store import PIPELINE, opened
+from src.tracking.courier import Courier
+from src.tracking.outbox import ALIVE, LOCKED, Outbox, ended
+from src.tracking.store import PIPELINE, connected
 
 if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
     from mlflow import MlflowClient
@@ -25,8 +28,8 @@ MAX_POINTS = 1000  # that MLflow takes at a time
 class Run(Reporter):
     """An open run: takes parameters, metrics, files, and the epochs of a training."""
 
-    def __init__(self, client: "MlflowClient", run_id: str) -> None:
-        self._client = client
+    def __init__(self, courier: Courier, run_id: str) -> None:
+        self._outbox = Outbox(courier, run_id)
         self.run_id = run_id
 
     def __enter__(self) -> Self:
@@ -49,11 +52,13 @@ class Run(Reporter):
 
         traceback: of a bug, kept as the artifact traceback.txt.
         """
-        self._client.set_terminated(self.run_id, status)
         if reason:
-            self.tags({"error": reason})
+            self.tags({"error": without_secrets(reason)})
         if traceback:
-            self._client.log_text(self.run_id, traceback, "traceback.txt")
+            text = without_secrets(traceback)
+            self._outbox.send({"text": text, "name": "traceback.txt"})
+        self._outbox.send(ended(status), urgent=True)
+        self._outbox.close()
 
     def on_epoch(self, epoch: Epoch) -> None:
         self.epochs([epoch])
@@ -67,31 +72,20 @@ class Run(Reporter):
 
     def _log(self, points: Iterable[tuple[str, float, int]]) -> None:
         """Points of curves: name, value, step."""
-        from mlflow.entities import Metric
-
         now = time.time_ns() // 1_000_000
-        entries = [Metric(name, value, now, step) for name, value, step in points]
+        entries = [(name, value, now, step) for name, value, step in points]
         for start in range(0, len(entries), MAX_POINTS):
-            self._client.log_batch(self.run_id, metrics=entries[start : start + MAX_POINTS])
+            self._outbox.send({"metrics": entries[start : start + MAX_POINTS]})
 
     def params(self, values: Mapping[str, Any]) -> None:
-        from mlflow.entities import Param
-
-        entries = [Param(key, str(value)) for key, value in values.items()]
-        self._client.log_batch(self.run_id, params=entries)
+        self._outbox.send({"params": {key: str(value) for key, value in values.items()}})
 
     def tags(self, values: Mapping[str, str]) -> None:
-        from mlflow.entities import RunTag
-
-        entries = [RunTag(key, value) for key, value in values.items()]
-        self._client.log_batch(self.run_id, tags=entries)
+        self._outbox.send({"tags": values})
 
     def file(self, path: Path) -> None:
         """Keep a copy of a file, or of a folder's files under the folder's name."""
-        if path.is_dir():
-            self._client.log_artifacts(self.run_id, str(path), path.name)
-        else:
-            self._client.log_artifact(self.run_id, str(path))
+        self._outbox.send({"file": str(path)})
 
 
 def _curves(epoch: Epoch) -> list[tuple[str, float]]:
@@ -102,25 +96,29 @@ def _curves(epoch: Epoch) -> list[tuple[str, float]]:
 @contextmanager
 def track(stage: str, params: Mapping[str, Any]) -> Iterator[Run]:
     """A run named `stage` with `params` flattened; FAILED or KILLED if the block is left so."""
-    with opened(PIPELINE) as (client, [experiment]):
-        tags = _stage_tags(client, experiment, stage)
-        with start_run(client, experiment, stage, tags) as run:
+    with connected(PIPELINE) as (courier, [experiment]):
+        tags = _stage_tags(courier.client, experiment, stage)
+        with start_run(courier, experiment, stage, tags) as run:
             run.params(flatten(params))
             yield run
 
 
-def start_run(client: "MlflowClient", experiment: str, name: str, tags: Mapping[str, str]) -> Run:
+def start_run(courier: Courier, experiment: str, name: str, tags: Mapping[str, str]) -> Run:
     """A new run; as a context manager it ends when its block does."""
     # Created with its tags: if the process is killed right after, the run can still be closed.
-    created = client.create_run(experiment, run_name=name, tags={**process_tags(), **tags})
-    return Run(client, created.info.run_id)
+    all_tags = {**process_tags(courier), **tags}
+    created = courier.insist(
+        lambda client: client.create_run(experiment, run_name=name, tags=all_tags)
+    )
+    return Run(courier, created.info.run_id)
 
 
-def process_tags() -> dict[str, str]:
-    """Tags by which a run can be closed if its process is killed."""
+def process_tags(courier: Courier) -> dict[str, str]:
+    """Which process has a run open, and how others see that it is still there."""
     return {
-        **this_process(),
-        "mlflow.source.name": " ".join(["python", *sys.orig_argv[1:]]),
+        "host": platform.node(),
+        ALIVE: LOCKED if courier.own else f"{time.time():.0f}",
+        "mlflow.source.name": " ".join(["python", *map(without_secrets, sys.orig_argv[1:])]),
     }
 
 

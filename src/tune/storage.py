@@ -20,6 +20,7 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from src.core import paths
 from src.core.errors import UserError, one_line
+from src.core.secrets import without_secrets
 from src.tune.space import Space
 from src.tune.study import Study
 
@@ -161,11 +162,7 @@ def _database_errors(url: str | None) -> Iterator[None]:
 
 def _database_error(error: Exception, url: str) -> UserError:
     cause = error.__cause__ or error
-    return UserError(f"--storage {_without_password(url)}: {one_line(cause)}")
-
-
-def _without_password(url: str) -> str:
-    return re.sub(r"(://[^:/@]*):.*@", r"\1:***@", url)
+    return UserError(without_secrets(f"--storage {url}: {one_line(cause)}"))
 
 
 def _open_database(url: str) -> RDBStorage:

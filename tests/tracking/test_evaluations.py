@@ -1,6 +1,5 @@
 """Finished evaluations, found in a real store."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -9,19 +8,13 @@ from src.core.errors import UserError
 from src.tracking.evaluations import evaluations
 from src.tracking.runs import track
 from src.tracking.store import opened
-from tests.tracking.test_runs import STAGES
+from tests.tracking.conftest import STAGES
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, tracking_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with an evaluate stage, and the working directory in it."""
-    shutil.copy(tracking_database, tmp_path)
-    (tmp_path / "dvc.yaml").write_text(STAGES.replace("first:", "evaluate:"))
-    (tmp_path / "params.yaml").write_text("seed: 0\n")
-    (tmp_path / "code.py").touch()
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def evaluate(project: Path) -> None:
+    """Its stage is called as one that evaluates."""
+    (project / "dvc.yaml").write_text(STAGES.replace("first:", "evaluate:"))
 
 
 def evaluated(project: Path, name: str) -> str:

@@ -1,38 +1,30 @@
 """Studies in a real MLflow store: a run each, with a child for each training."""
 
-import shutil
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from src.core.errors import UserError
 from src.core.progress import Ended, Epoch
 from src.tracking.nested import TrackedStudy, track_study
 from src.tracking.store import TUNE, close_abandoned_runs
-from tests.tracking.test_runs import STAGES
+from tests.conftest import ROOT
+from tests.tracking.conftest import client
+from tests.tracking.conftest import runs as listed
+from tests.tracking.test_outbox import away
 
 EPOCHS = [Epoch(number, 0.5, 0.4 / number, 0.9, 0.01, 1000.0) for number in (1, 2, 3)]
 PARAMS = {"train.epochs": 2, "tune.space.train.batch_size.type": "int"}
 
 
-@pytest.fixture(autouse=True)
-def project(tmp_path: Path, tracking_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with a train stage, and the working directory in it."""
-    shutil.copy(tracking_database, tmp_path)
-    (tmp_path / "dvc.yaml").write_text(STAGES.replace("first:", "train:"))
-    (tmp_path / "params.yaml").write_text("seed: 0\n")
-    (tmp_path / "code.py").touch()
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def tracked(key: str = "id1", name: str = "study") -> AbstractContextManager[TrackedStudy]:
-    return track_study(TUNE, name, key, PARAMS, {"sampler": "tpe"}, "train")
+    return track_study(TUNE, name, key, PARAMS, {"sampler": "tpe"}, "first")
 
 
 @pytest.fixture
@@ -46,10 +38,8 @@ def complete(name: str, loss: float, **values: int) -> Ended:
 
 
 def runs(project: Path) -> dict[str, Run]:
-    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("tune")
-    assert experiment is not None
-    found = list(client.search_runs([experiment.experiment_id]))
+    """Those of the sweeps by name; each is there once."""
+    found = listed(project, TUNE)
     assert len({run.info.run_name for run in found}) == len(found)
     return {str(run.info.run_name): run for run in found}
 
@@ -72,8 +62,7 @@ def test_a_training_is_a_child_run_of_its_study(project: Path, study: TrackedStu
 
 
 def curve(project: Path, run: Run) -> list[tuple[int, float]]:
-    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
-    points = client.get_metric_history(run.info.run_id, "val_loss")
+    points = client(project).get_metric_history(run.info.run_id, "val_loss")
     return [(point.step, point.value) for point in points]
 
 
@@ -154,8 +143,9 @@ def test_a_training_that_is_run_again_replaces_its_failed_run(project: Path) -> 
         study.on_end(Ended("fold-1", "failed", reason="its worker was killed"))
         study.on_start("fold-1", {"try": 2})
         study.on_end(complete("fold-1", 0.1))
-        client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
-        client.set_terminated(runs(project)["fold-2"].info.run_id, "KILLED")  # by a kill -9
+        client(project).set_terminated(
+            runs(project)["fold-2"].info.run_id, "KILLED"
+        )  # by a kill -9
     with tracked() as study:
         study.mirror([complete("fold-1", 0.1)])
         study.on_start("fold-2", {"try": 2})
@@ -180,10 +170,36 @@ def test_an_interruption_closes_the_run_of_the_study(
 
 
 def test_runs_of_a_killed_command_are_closed_by_the_next(project: Path) -> None:
-    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+    code = (
+        "import os\n"
+        "from src.tracking.nested import track_study\n"
+        "with track_study('tune', 'study', 'id1', {}, {}) as study:\n"
+        "    study.on_start('trial-0', {})\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert {run.info.status for run in runs(project).values()} == {"RUNNING"}
+    close_abandoned_runs()
+    assert {run.info.status for run in runs(project).values()} == {"KILLED"}
+
+
+def test_a_study_goes_on_without_mlflow_and_makes_up_for_it_later(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    done = [complete(f"trial-{number}", 0.1 * number) for number in (1, 2)]
     with tracked() as study:
-        study.on_start("trial-0", {})
-        for run in runs(project).values():
-            client.set_tag(run.info.run_id, "process.id", "999999999")
-        close_abandoned_runs()
-        assert {run.info.status for run in runs(project).values()} == {"KILLED"}
+        study.on_start("trial-1", {})
+        with away(project, "runs"):
+            study.on_epoch("trial-1", EPOCHS[0])
+            study.on_end(done[0])
+            study.on_start("trial-2", {})
+            study.on_end(done[1])
+    assert capfd.readouterr().err.count("warning: MLflow at sqlite:///") == 1
+    with tracked() as study:
+        study.mirror(done)
+    found = runs(project)
+    assert {name: run.info.status for name, run in found.items()} == dict.fromkeys(
+        ("study", "trial-1", "trial-2"), "FINISHED"
+    )
+    assert len(curve(project, found["trial-1"])) == 1
+    assert len(curve(project, found["trial-2"])) == 3

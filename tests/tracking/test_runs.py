@@ -1,15 +1,12 @@
 """Tracking against a real store, with real processes."""
 
-import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from ruamel.yaml import YAML
 from safetensors.torch import save_file
 
@@ -18,59 +15,7 @@ from src.core.progress import Epoch
 from src.tracking import provenance
 from src.tracking.runs import track
 from src.tracking.store import close_abandoned_runs
-from tests.conftest import ROOT
-
-STAGES = """\
-stages:
-  first:
-    cmd: python first.py
-    params: [seed]
-    deps: [code.py]
-    outs: [out.safetensors]
-"""
-
-
-@pytest.fixture
-def project(tmp_path: Path, tracking_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with one stage, no run yet, and the working directory in it."""
-    shutil.copy(tracking_database, tmp_path)
-    (tmp_path / "dvc.yaml").write_text(STAGES)
-    (tmp_path / "params.yaml").write_text("seed: 0\n")
-    (tmp_path / "code.py").touch()
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def runs(project: Path) -> list[Run]:
-    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("pipeline")
-    assert experiment is not None
-    return list(client.search_runs([experiment.experiment_id], order_by=["start_time ASC"]))
-
-
-def script(project: Path, body: str) -> subprocess.Popen[str]:
-    """A process of its own, inside `track`; it prints `ready` and runs `body`."""
-    code = (
-        "import os, signal, sys, time\n"
-        # A test runner in the background passes an ignored signal on.
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from src.core.cli import run\n"
-        "from src.tracking.runs import track\n"
-        "def main():\n"
-        "    with track('first', {}) as tracked:\n"
-        "        print('ready', flush=True)\n"
-        f"        {body}\n"
-        "run(main)\n"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+from tests.tracking.conftest import STAGES, client, runs, script
 
 
 def test_a_run_holds_what_it_is_told(project: Path) -> None:
@@ -83,10 +28,10 @@ def test_a_run_holds_what_it_is_told(project: Path) -> None:
     assert (run.info.run_name, run.info.status) == ("first", "FINISHED")
     assert run.data.params == {"seed": "0", "train.optimizer.name": "adam"}
     assert run.data.metrics["train_loss"] == 0.25
-    client = MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
-    history = client.get_metric_history(run.info.run_id, "train_loss")
+    store = client(project)
+    history = store.get_metric_history(run.info.run_id, "train_loss")
     assert [(point.step, point.value) for point in history] == [(1, 0.5), (2, 0.25)]
-    assert [file.path for file in client.list_artifacts(run.info.run_id)] == ["out.safetensors"]
+    assert [file.path for file in store.list_artifacts(run.info.run_id)] == ["out.safetensors"]
     assert run.info.artifact_uri.startswith((project / "mlartifacts").as_uri())
 
 
@@ -134,30 +79,9 @@ def test_a_killed_run_can_be_closed_without_a_stage(project: Path) -> None:
     assert [run.info.status for run in runs(project)] == ["KILLED"]
 
 
-def test_a_deleted_experiment_or_a_damaged_database_is_told_in_one_line(project: Path) -> None:
-    with track("first", {}):
-        pass
-    MlflowClient(f"sqlite:///{project / 'mlflow.db'}").delete_experiment("1")
-    with pytest.raises(UserError, match="was deleted; bring it back with"), track("first", {}):
-        pass
-    (project / "mlflow.db").write_text("not a database at all " * 100)
-    process = script(project, "pass")
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert errors.splitlines()[-1].startswith("error: MLflow at sqlite:///")
-    assert "Traceback" not in errors
-
-
 def test_the_run_of_a_living_process_is_left_alone(project: Path) -> None:
     with track("first", {}), track("first", {}):
         assert [run.info.status for run in runs(project)] == ["RUNNING", "RUNNING"]
-
-
-def test_a_process_that_was_given_the_id_anew_keeps_no_run_open(project: Path) -> None:
-    with track("first", {}) as tracked:
-        tracked.tags({"process.started": "1.0"})
-        with track("first", {}):
-            assert [run.info.status for run in runs(project)] == ["KILLED", "RUNNING"]
 
 
 def test_kept_is_the_epoch_whose_weights_are_kept(project: Path) -> None:
@@ -167,21 +91,56 @@ def test_kept_is_the_epoch_whose_weights_are_kept(project: Path) -> None:
     assert metrics == {"kept_epoch": 7, "kept_val_loss": 0.4, "kept_val_accuracy": 0.9}
 
 
-def test_uncommitted_code_is_told(project: Path) -> None:
-    def git(*arguments: str) -> None:
-        subprocess.run(["git", *arguments], cwd=project, check=True, capture_output=True)
-
-    git("init")
+@pytest.fixture
+def repository(project: Path) -> Path:
+    """The project with its code committed."""
     (project / "src").mkdir()
     (project / "src" / "module.py").touch()
-    git("add", "src", "dvc.yaml")
-    git("-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "--message", "t")
+    git(project, "init")
+    git(project, "add", "src", "dvc.yaml")
+    git(project, "-c", "user.name=t", "-c", "user.email=t@localhost", "commit", "--message", "t")
+    return project
+
+
+def git(project: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=project, check=True, capture_output=True)
+
+
+def test_uncommitted_code_is_told(repository: Path) -> None:
     for changed in ("params.yaml", "src/module.py"):
-        with (project / changed).open("a") as file:
+        with (repository / changed).open("a") as file:
             file.write("# changed\n")
         with track("first", {}):
             pass
-    assert [run.data.tags["git.dirty"] for run in runs(project)] == ["false", "true"]
+    assert [run.data.tags["git.dirty"] for run in runs(repository)] == ["false", "true"]
+
+
+def test_no_setting_of_the_person_hides_uncommitted_code(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(repository, "config", "status.showUntrackedFiles", "no")
+    (repository / "hidden").write_text("*.py\n")
+    git(repository, "config", "core.excludesFile", str(repository / "hidden"))
+    monkeypatch.setenv("GIT_DIR", "elsewhere")
+    assert provenance.code_tags()["git.dirty"] == "false"
+    (repository / "src" / "new.py").touch()
+    assert provenance.code_tags()["git.dirty"] == "true"
+
+
+def test_the_commit_of_somebody_elses_checkout_is_known(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    refused = subprocess.run(["git", "status"], cwd=repository, capture_output=True, text=True)
+    assert "dubious ownership" in refused.stderr
+    assert len(provenance.code_tags()["git.commit"]) == 40
+
+
+def test_a_missing_commit_is_told(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert provenance.code_tags() == {}
+    assert capsys.readouterr().err.startswith(
+        "warning: runs here do not name the commit of their code: not a git repository"
+    )
 
 
 def test_an_upstream_run_is_one_that_finished(project: Path) -> None:
@@ -227,26 +186,22 @@ def test_a_missing_dependency_is_named(project: Path) -> None:
         pass
 
 
-def test_processes_may_start_together_on_nothing(project: Path) -> None:
-    (project / "mlflow.db").unlink()
-    processes = [script(project, "pass") for _ in range(3)]
+def test_checkouts_may_start_together_on_a_shared_store_that_is_not_there_yet(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project / 'shared.db'}")
+    processes = []
+    for name in ("a", "b", "c"):
+        (project / name).mkdir()
+        for file in ("dvc.yaml", "params.yaml", "code.py"):
+            shutil.copy(project / file, project / name)
+        monkeypatch.setenv("DVC_ROOT", str(project / name))
+        processes.append(script(project / name, "pass"))
     for process in processes:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
-    assert [run.info.status for run in runs(project)] == ["FINISHED"] * 3
-
-
-def test_an_unreachable_server_is_told_in_one_line(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with (
-        pytest.raises(UserError, match="MLflow at http://127") as refusal,
-        track("first", {}),
-    ):
-        pass
-    assert "\n" not in str(refusal.value)
+    found = MlflowClient(f"sqlite:///{project / 'shared.db'}").search_runs(["1"])
+    assert [run.info.status for run in found] == ["FINISHED"] * 3
 
 
 def test_the_hash_covers_command_dependencies_and_parameters(project: Path) -> None:

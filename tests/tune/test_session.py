@@ -14,7 +14,7 @@ from src.tune.confirm import choose
 from src.tune.session import Session
 from src.tune.study import Study
 from tests.conftest import WORKPLACE, shrunk
-from tests.tracking.test_runs import STAGES
+from tests.tracking.conftest import STAGES
 from tests.tune.conftest import BeginStudy
 
 PRESENT = shrunk(tune__confirm={"top": 2, "seeds": 2})
