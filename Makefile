@@ -31,6 +31,8 @@ help:  ## list the targets
 
 repro: $(READY)  ## run the pipeline: only the stages whose code, data or parameters changed
 	@python -m src.check_params
+	@# As after a download without git, of which DVC wants to be told.
+	@[ -e .git ] || dvc config --local --quiet core.no_scm true
 	dvc repro
 	@# Again: DVC may have brought back what custom data were before.
 	@python -m src.check_params

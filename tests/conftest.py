@@ -22,6 +22,7 @@ from src.execution.launch import launched
 
 if TYPE_CHECKING:
     from tests.clones import Clone
+    from tests.postgres import Server
 
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "tests/params.yaml"
@@ -116,3 +117,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> "Clone":
     assert made.call("git", "status", "--porcelain") == "?? dvc.lock\n"
     made.commit()
     return made
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator["Server"]:
+    """A PostgreSQL server; tests make databases of their own in it."""
+    from tests.postgres import served
+
+    with served() as server:
+        yield server

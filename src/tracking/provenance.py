@@ -18,6 +18,7 @@ from typing import Any
 from pathspec import GitIgnoreSpec
 
 from src.config.parsing import read
+from src.core import paths
 from src.core.errors import UserError, first_line, warn
 from src.core.paths import DVC_IGNORE, DVC_LOCK, DVC_YAML, PARAMS
 
@@ -121,6 +122,12 @@ def code_tags() -> dict[str, str]:
         "git.dirty": str(bool(changes)).lower(),
         "mlflow.source.git.commit": commit,
     }
+
+
+def warn_of_shallow_clone() -> None:
+    """DVC does not bring experiments of its copies into a clone without history; it exits 0."""
+    if (paths.root() / ".git/shallow").exists() and Path.cwd() != paths.root():
+        warn("DVC keeps no experiment in a shallow clone; first: git fetch --unshallow")
 
 
 def _md5(path: Path) -> str:

@@ -96,6 +96,7 @@ def _curves(epoch: Epoch) -> list[tuple[str, float]]:
 @contextmanager
 def track(stage: str, params: Mapping[str, Any]) -> Iterator[Run]:
     """A run named `stage` with `params` flattened; FAILED or KILLED if the block is left so."""
+    provenance.warn_of_shallow_clone()
     with connected(PIPELINE) as (courier, [experiment]):
         tags = _stage_tags(courier.client, experiment, stage)
         with start_run(courier, experiment, stage, tags) as run:

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from filelock import FileLock
 
 from src.core import paths
+from src.core.databases import check_owner
 from src.core.errors import UserError, first_line
 from src.core.secrets import without_secrets
 from src.tracking.courier import Courier
@@ -34,7 +35,6 @@ PLACES = (
     ("model_versions", "storage_location"),
     ("experiments", "artifact_location"),
 )
-CONNECT = 10  # seconds until a database server counts as absent
 
 
 @contextmanager
@@ -135,8 +135,6 @@ def _open(store: _Store, names: Sequence[str]) -> tuple[Courier, list[str]]:
                 _prepare_database(store)
             client = MlflowClient(store.uri)
             found = [client.get_experiment_by_name(name) for name in names]
-        except UserError:
-            raise
         except Exception as error:  # a damaged database raises whatever its driver does
             raise _refusal(store, error) from error
         courier = Courier(client, store.address, store.key(), own=store.is_own)
@@ -146,18 +144,10 @@ def _open(store: _Store, names: Sequence[str]) -> tuple[Courier, list[str]]:
 
 def _prepare_database(store: _Store) -> None:
     """Create MLflow's tables, if there are none; refuse a database that is somebody else's."""
-    import sqlalchemy
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    # MLflow itself would try for a hundred seconds.
-    options = {"connect_timeout": CONNECT} if store.uri.startswith(("postgresql", "mysql")) else {}
-    engine = sqlalchemy.create_engine(store.uri, connect_args=options)
-    try:
-        tables = sqlalchemy.inspect(engine).get_table_names()
-    finally:
-        engine.dispose()
-    if tables and "experiments" not in tables:
-        raise UserError(f"MLflow at {store.address}: a database of something else, not MLflow's")
+    # Before MLflow, which tries for a hundred seconds to reach a server that is away.
+    check_owner(store.uri, "experiments", "MLflow")
     # With the root's artifacts, also for the experiment that MLflow makes for itself: in a folder
     # with quotes in its name, it fails with its own.
     SqlAlchemyStore(store.uri, store.artifacts())
@@ -167,7 +157,7 @@ def _prepare_database(store: _Store) -> None:
 
 def _follow_move(database: Path, artifacts: str) -> None:
     """Let the runs find their files where the checkout is now: MLflow keeps absolute places."""
-    with closing(sqlite3.connect(database, timeout=CONNECT)) as connection, connection:
+    with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
         found = connection.execute(
             "SELECT artifact_location FROM experiments WHERE name = ?", [PIPELINE]
         ).fetchone()

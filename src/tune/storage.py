@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -19,6 +18,7 @@ from optuna.storages.journal._file import BaseJournalFileLock  # it has no publi
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from src.core import paths
+from src.core.databases import check_is_on_one_machine, check_owner, patience
 from src.core.errors import UserError, one_line
 from src.core.secrets import without_secrets
 from src.tune.space import Space
@@ -26,7 +26,6 @@ from src.tune.study import Study
 
 # What determines a study's results, in parts such as "params" and "files", each by key.
 Identity = Mapping[str, Mapping[str, Any]]
-TIMEOUT = 60  # seconds to wait for a busy database, or for a connection to a server
 
 
 @contextmanager
@@ -166,10 +165,10 @@ def _database_error(error: Exception, url: str) -> UserError:
 
 
 def _open_database(url: str) -> RDBStorage:
-    timeouts = {"sqlite": {"timeout": TIMEOUT}, "postgresql": {"connect_timeout": TIMEOUT}}
-    options = timeouts.get(re.split(r"\W", url)[0], {})
+    check_is_on_one_machine(url)
+    check_owner(url, "studies", "Optuna")
     # Pre-ping: a connection that the server has closed meanwhile is opened again.
-    return RDBStorage(url, engine_kwargs={"connect_args": options, "pool_pre_ping": True})
+    return RDBStorage(url, engine_kwargs={"connect_args": patience(url), "pool_pre_ping": True})
 
 
 def _open_journal(path: Path) -> JournalStorage:

@@ -143,6 +143,19 @@ def test_a_missing_commit_is_told(project: Path, capsys: pytest.CaptureFixture[s
     )
 
 
+def test_an_experiment_that_dvc_will_not_keep_is_told(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / ".git").mkdir()
+    (project / ".git/shallow").touch()
+    provenance.warn_of_shallow_clone()
+    assert capsys.readouterr().err == ""
+    (project / "copy").mkdir()
+    monkeypatch.chdir(project / "copy")
+    provenance.warn_of_shallow_clone()
+    assert "keeps no experiment in a shallow clone" in capsys.readouterr().err
+
+
 def test_an_upstream_run_is_one_that_finished(project: Path) -> None:
     both = STAGES + "  second:\n    cmd: true\n    params: [seed]\n    deps: [out.safetensors]\n"
     (project / "dvc.yaml").write_text(both)

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import optuna
 import pytest
+from filelock import FileLock
 
 from src.core.errors import UserError
 from src.tracking.runs import track
 from src.tracking.store import close_abandoned_runs, opened
+from src.tune.storage import open_storage
 from tests.conftest import ROOT
+from tests.postgres import Server
 from tests.tracking.conftest import client, enter, runs, script
 
 REFUSED = "127.0.0.1:9"  # nobody listens there
@@ -102,7 +105,7 @@ def test_the_database_of_a_sweep_is_not_mlflows(
     optuna.create_study(storage=f"sqlite:///{project / 'optuna.db'}")
     before = (project / "optuna.db").read_bytes()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///optuna.db")
-    with pytest.raises(UserError, match=r"optuna\.db: a database of something else, not MLflow's"):
+    with pytest.raises(UserError, match=r"optuna\.db: has the tables of another program"):
         close_abandoned_runs()
     assert (project / "optuna.db").read_bytes() == before
 
@@ -160,3 +163,32 @@ def test_a_damaged_database_is_told_in_one_line(project: Path) -> None:
     assert process.returncode == 1
     assert errors.splitlines()[-1].startswith("error: MLflow at sqlite:///")
     assert "Traceback" not in errors
+
+
+def test_runs_are_kept_in_postgresql_too(
+    project: Path,
+    postgres: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Also while its server is away for a time."""
+    url = postgres.create("runs")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    with track("first", {"seed": 0}) as tracked:
+        postgres.stop()
+        tracked.metrics({"loss": 0.5})
+        postgres.start()
+    with opened("pipeline") as (store, _):
+        run = store.get_run(tracked.run_id)
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"loss": 0.5})
+    assert "The work goes on" in capfd.readouterr().err
+
+
+def test_a_study_in_mlflows_postgresql_is_refused(
+    project: Path, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = postgres.create("refused")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    close_abandoned_runs()
+    with pytest.raises(UserError, match=r"--storage postgresql.*another program"):
+        open_storage(url, project / "optuna.log", FileLock(project / "optuna.lock"))

@@ -1,12 +1,8 @@
 """Many processes that start one study at the same time, with made-up losses."""
 
-import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from filelock import FileLock
@@ -16,6 +12,7 @@ from optuna.trial import FrozenTrial, TrialState
 from src.tune.storage import load_study, open_storage
 from src.tune.study import SURPLUS
 from tests.conftest import ROOT
+from tests.postgres import Server
 
 PROCESSES, WANTED = 8, 24
 CODE = """
@@ -40,29 +37,6 @@ while study.tally().finished < int(wanted):
     else:
         study.complete(number, study.values(number)["train.optimizer.learning_rate"])
 """
-
-
-@pytest.fixture
-def postgres() -> Iterator[str]:
-    """The URL of a database on a temporary server."""
-    if not (shutil.which("initdb") and shutil.which("pg_ctl")):
-        pytest.skip("PostgreSQL's initdb and pg_ctl are not on PATH")
-    # Not below pytest's folders, which another user may not enter.
-    with TemporaryDirectory() as folder:
-        as_user: list[str] = []
-        if os.getuid() == 0:  # the server refuses to run as root
-            as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-            shutil.chown(folder, "postgres")
-        data, port = f"{folder}/data", "54321"
-        listen = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1"
-
-        def call(*command: str) -> None:
-            subprocess.run([*as_user, *command], check=True, stdout=subprocess.DEVNULL, cwd=folder)
-
-        call("initdb", "-D", data, "-A", "trust", "-U", "idxflow")
-        call("pg_ctl", "-D", data, "-o", listen, "-l", f"{folder}/log", "-w", "start")
-        yield f"postgresql://idxflow@127.0.0.1:{port}/postgres"
-        call("pg_ctl", "-D", data, "-m", "immediate", "stop")
 
 
 def crowd(folder: Path, url: str, *, one_lock: bool) -> None:
@@ -95,10 +69,11 @@ def test_on_one_machine_the_total_is_exact(tmp_path: Path, database: str) -> Non
     assert [trial.state for trial in trials(tmp_path, url)] == [TrialState.COMPLETE] * WANTED
 
 
-def test_on_several_machines_the_total_is_exact(tmp_path: Path, postgres: str) -> None:
+def test_on_several_machines_the_total_is_exact(tmp_path: Path, postgres: Server) -> None:
     """Without a common lock, some processes start surplus trials and fail them again."""
-    crowd(tmp_path, postgres, one_lock=False)
-    found = trials(tmp_path, postgres)
+    url = postgres.create("crowd")
+    crowd(tmp_path, url, one_lock=False)
+    found = trials(tmp_path, url)
     assert sum(trial.state == TrialState.COMPLETE for trial in found) == WANTED
     others = {trial.user_attrs["reason"] for trial in found if trial.state == TrialState.FAIL}
     assert others <= {SURPLUS}

@@ -1,11 +1,13 @@
 """Studies in real files: truncated, damaged and locked."""
 
+import shutil
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import optuna
+import psutil
 import pytest
 from filelock import FileLock
 
@@ -139,10 +141,39 @@ def test_an_invalid_storage_is_reported_in_one_line(tmp_path: Path, url: str, me
     assert "\n" not in str(caught.value)
 
 
-def test_a_password_is_not_shown(tmp_path: Path) -> None:
+def test_mlflows_database_is_refused_before_anything_is_written(
+    tmp_path: Path, tracking_database: Path
+) -> None:
+    database = Path(shutil.copy(tracking_database, tmp_path))
+    before = database.read_bytes()
+    with pytest.raises(
+        UserError, match=r"^--storage sqlite.*mlflow\.db: has the tables of another"
+    ):
+        opened(tmp_path, f"sqlite:///{database}")
+    assert database.read_bytes() == before
+
+
+def test_a_file_that_machines_share_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount = psutil.disk_partitions()[0]._replace(mountpoint=str(tmp_path), fstype="nfs4")
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: [mount])
+    with pytest.raises(UserError, match=r"--storage sqlite.*network file system \(nfs4\)"):
+        opened(tmp_path, f"sqlite:///{tmp_path / 'studies.db'}")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hunter2@127.0.0.1:1/none",
+        "postgresql://me@127.0.0.1:1/none?password=hunter2",
+        "nosuch://me:hunter2@127.0.0.1:1/none",
+    ],
+)
+def test_a_password_is_not_shown(tmp_path: Path, url: str) -> None:
     with pytest.raises(UserError) as caught:
-        opened(tmp_path, "postgresql://somebody:secret@127.0.0.1:1/none")
-    assert "secret" not in str(caught.value)
+        opened(tmp_path, url)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_study_keeps_its_seed(tmp_path: Path) -> None:
