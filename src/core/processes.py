@@ -25,12 +25,6 @@ def is_local(identity: Mapping[str, str]) -> bool:
     return all(identity.get(key) == here[key] for key in ("host", "process.space"))
 
 
-def is_of_earlier_boot(identity: Mapping[str, str]) -> bool:
-    """Whether the process ran on a machine of this name that has been restarted since."""
-    same_name = identity.get("host") == platform.node()
-    return same_name and not identity.get("process.space", "").startswith(_boot())
-
-
 def is_alive(identity: Mapping[str, str]) -> bool:
     """Whether a local process is still running."""
     try:

@@ -1,8 +1,10 @@
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.utils.serialize import modify_yaml  # type: ignore[import-untyped]
 
 from src.config.parsing import read
 from src.config.sections import Section, Seed, TrainConfig
@@ -255,3 +257,19 @@ def test_an_empty_list_has_nothing_to_vary() -> None:
     assert shrunk(tune__space=widths)
     with pytest.raises(UserError, match=r"tune\.space\.model\.hidden: the list is empty"):
         shrunk(tune__space=widths, model__hidden=[])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("params.yaml", "dvc.yaml", "dvc.lock", "recipes/dvc.lock"),
+        *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("recipes/*.yaml")),
+    ],
+)
+def test_dvc_changes_no_line_that_it_need_not(path: str, tmp_path: Path) -> None:
+    """As with `dvc exp run -S`, which writes the whole file anew."""
+    copy = tmp_path / "copy.yaml"
+    shutil.copy(ROOT / path, copy)
+    with modify_yaml(copy):
+        pass
+    assert copy.read_text() == (ROOT / path).read_text()

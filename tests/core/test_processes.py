@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from src.core.processes import is_alive, is_local, is_of_earlier_boot, this_process
+from src.core.processes import is_alive, is_local, this_process
 
 
 @pytest.fixture
@@ -42,12 +42,3 @@ def test_an_id_that_was_given_anew_is_another_process() -> None:
 def test_processes_of_other_machines_and_containers_are_not_local(key: str) -> None:
     assert not is_local({**this_process(), key: "elsewhere"})
     assert not is_local({})
-
-
-def test_a_restart_of_the_machine_ends_its_processes() -> None:
-    here = this_process()
-    assert not is_of_earlier_boot(here)
-    assert is_of_earlier_boot({**here, "process.space": "another-boot pid:[1]"})
-    boot = here["process.space"].split()[0]
-    assert not is_of_earlier_boot({**here, "process.space": f"{boot} pid:[1]"})  # a container
-    assert not is_of_earlier_boot({**here, "host": "elsewhere", "process.space": "another"})
