@@ -4,11 +4,18 @@ from src.config.parsing import read
 from src.config.sections import EvaluateConfig, RuntimeConfig, Section, Seed
 from src.core import paths
 from src.core.cli import run
-from src.core.finding import publish
+from src.core.finding import Finding, publish
 from src.core.runtime import describe, set_up
 from src.data.checks import load_params
 from src.data.imageset import load_images
-from src.evaluation.accuracy import accuracies, details, learning_curves, transfer, write_metrics
+from src.evaluation.accuracy import (
+    accuracies,
+    details,
+    learning_curves,
+    read_warnings,
+    transfer,
+    write_metrics,
+)
 from src.evaluation.calibration import calibration
 from src.evaluation.comparison import comparisons
 from src.evaluation.label_issues import label_issues
@@ -36,8 +43,10 @@ def main() -> None:
         vals = {role: load_images(path / paths.VAL).to(device) for role, path in TENSORS.items()}
         tracked.tags({f"test.{role}": fingerprint(data) for role, data in tests.items()})
         models = {subject.name: load_model(subject.path, device) for subject in SUBJECTS}
+        doubted = read_warnings(paths.DATA_REPORT / paths.WARNINGS)
         found = evaluate_all(models, tests, config)
         findings = [
+            Finding(warnings=tuple(doubted["warning"])),
             accuracies(found),
             comparisons(found),
             details(found, config.mistakes),
@@ -47,7 +56,7 @@ def main() -> None:
             calibration(found, models, vals, config.calibration_bins),
             robustness(models, tests, params.seed),
         ]
-        write_metrics(found, paths.METRICS)
+        write_metrics(found, doubted, paths.METRICS)
         publish(findings, paths.EVALUATION, tracked)
         tracked.file(paths.METRICS)
 

@@ -1,6 +1,6 @@
 """What an analysis returns, and the one way in which it reaches files, MLflow and the terminal."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +8,7 @@ from typing import Protocol
 import pandas as pd
 from matplotlib.figure import Figure
 
+from src.core.errors import warn
 from src.core.files import written_whole
 from src.core.plots import save_figure
 from src.core.tables import write_csv
@@ -22,6 +23,7 @@ class Finding:
     metrics: Mapping[str, float] = field(default_factory=dict)
     text: str = ""
     documents: Mapping[str, str] = field(default_factory=dict)
+    warnings: Sequence[str] = ()  # what the person may not have meant
 
 
 class Record(Protocol):
@@ -37,6 +39,8 @@ def publish(findings: Iterable[Finding], folder: Path, record: Record) -> None:
     for finding in findings:
         if finding.text:
             print(finding.text)
+        for warning in finding.warnings:
+            warn(warning)
         for name, table in finding.tables.items():
             write_csv(table, folder / name)
         for name, figure in finding.figures.items():

@@ -26,7 +26,7 @@ BASE_MODEL = Path("models/base.safetensors")
 FINETUNED_MODEL = Path("models/finetuned.safetensors")
 SCRATCH_MODEL = Path("models/scratch.safetensors")
 
-DATA_REPORT = Path("reports/data")
+DATA_REPORT, WARNINGS = Path("reports/data"), "warnings.csv"
 TRAIN_HISTORY = Path("reports/train.csv")
 FINETUNE_HISTORY = Path("reports/finetune.csv")
 METRICS = Path("reports/metrics.json")

@@ -7,7 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from src.core.finding import Finding
+from src.core.paths import WARNINGS
 from src.core.plots import drawable
+from src.data.doubts import doubts
 from src.data.imageset import ImageSet
 from src.data.pixels import histogram, mean_and_std
 from src.data.splits import Splits
@@ -19,7 +21,8 @@ ROWS = 50  # classes at most in the picture of samples
 def overview(roles: Mapping[str, Splits], names: Mapping[str, str]) -> Finding:
     """Counts, pixels, pictures and duplicates of the data sets; roles and names: by role."""
     twins = duplicates(roles)
-    tables, figures, lines = {"duplicates.csv": twins}, {}, []
+    doubted = doubts(roles, names, twins)
+    tables, figures, lines = {"duplicates.csv": twins, WARNINGS: doubted}, {}, []
     metrics: dict[str, float] = {}
     for role, splits in roles.items():
         tables[f"{role}/class_counts.csv"] = class_counts(splits)
@@ -29,8 +32,9 @@ def overview(roles: Mapping[str, Splits], names: Mapping[str, str]) -> Finding:
         counts = {name: len(data) for name, data in splits._asdict().items()}
         counts["duplicate_test"] = twins.loc[twins["test_set"] == role, "test_index"].nunique()
         metrics |= {f"{role}_{name}_images": count for name, count in counts.items()}
+        metrics[f"{role}_warnings"] = int((doubted["role"] == role).sum())
         lines.append(f"{role} {names[role]}, images: {counts}")
-    return Finding(tables, figures, metrics, "\n".join(lines))
+    return Finding(tables, figures, metrics, "\n".join(lines), warnings=tuple(doubted["warning"]))
 
 
 def class_counts(splits: Splits) -> pd.DataFrame:

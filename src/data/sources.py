@@ -10,14 +10,13 @@ from src.core import paths
 from src.core.errors import UserError
 from src.core.files import written_whole
 from src.data.catalogue import CATALOGUE, Facts, Packaged, Published
-from src.data.folders import CLASSES, find_files, inspect, read_class_names
+from src.data.folders import CLASSES, inspect, read_arrays, read_class_names
 from src.data.idx import (
     TEST_IMAGES,
     TEST_LABELS,
     TRAIN_IMAGES,
     TRAIN_LABELS,
     Array,
-    read_idx,
     write_idx,
 )
 from src.data.mirrors import fetch
@@ -41,7 +40,8 @@ def facts_of(dataset: str) -> Facts:
     # Once it has been copied, the folder need not be there any more.
     folder = custom if custom.exists() else raw_folder(dataset)
     contents = inspect(folder if folder.exists() else custom)
-    return Facts(*contents, origins=frozenset({str(custom.resolve())}))
+    height, width, classes, images, _ = contents
+    return Facts(height, width, classes, images, frozenset({str(custom.resolve())}))
 
 
 def classes_of(dataset: str) -> tuple[str, ...]:
@@ -87,16 +87,18 @@ def obtain(dataset: str, folder: Path, downloads: Path) -> None:
 
 def is_current_copy(custom: Path, folder: Path) -> bool:
     """Whether custom data are still what was copied into `folder`."""
-    pairs = zip(find_files(custom), find_files(folder), strict=True)
-    if not all(np.array_equal(read_idx(path), read_idx(copy)) for path, copy in pairs):
+    pairs = zip(read_arrays(custom), read_arrays(folder), strict=True)
+    if not all(np.array_equal(array, copy) for array, copy in pairs):
         return False
     return inspect(custom).classes == read_class_names(folder / CLASSES)
 
 
 def _copy_custom(custom: Path, folder: Path) -> None:
     """Whatever the files are called and however they are packed, the copies are as MNIST's are."""
-    names = inspect(custom).classes
-    _write(folder, *(read_idx(path) for path in find_files(custom)))
+    names, first = inspect(custom).classes, inspect(custom).first_label
+    if first:
+        print(f"{custom}: labels count from {first}: {first} is taken as class 0, {names[0]}")
+    _write(folder, *read_arrays(custom))
     with written_whole(folder / CLASSES) as partial:
         partial.write_text("".join(f"{name}\n" for name in names), "utf-8")
 

@@ -16,14 +16,28 @@ from src.evaluation.predictions import Evaluation, Evaluations
 from src.evaluation.subjects import PRODUCTS, SUBJECTS, TARGET
 
 
-def write_metrics(evaluations: Evaluations, path: Path) -> None:
-    """metrics.json: the model, then the test set, then the numbers; without baselines."""
+def write_metrics(evaluations: Evaluations, doubted: pd.DataFrame, path: Path) -> None:
+    """metrics.json: the model, then the test set, then the numbers; without baselines.
+
+    doubted: a row per warning about the data, with its role.
+    """
     tree = {
-        subject.name: {test: each.metrics for test, each in evaluations[subject.name].items()}
+        subject.name: {
+            test: {**each.metrics, "data_warnings": int((doubted["role"] == test).sum())}
+            for test, each in evaluations[subject.name].items()
+        }
         for subject in PRODUCTS
     }
     with written_whole(path) as partial:
         partial.write_text(json.dumps(tree, indent=2) + "\n")
+
+
+def read_warnings(path: Path) -> pd.DataFrame:
+    """What preprocess doubted about the data: role and sentence."""
+    try:
+        return pd.read_csv(path)[["role", "warning"]]
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{path}: not a table of warnings ({error}); run `dvc repro`") from error
 
 
 def accuracies(evaluations: Evaluations) -> Finding:

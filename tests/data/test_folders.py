@@ -1,5 +1,6 @@
 """Custom data: a folder with four IDX files."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
@@ -74,7 +75,12 @@ def test_what_is_not_a_data_set_is_refused_in_a_line_that_names_it(tmp_path: Pat
     [
         (np.full(12, 2_000_000_000, np.int32), "labels should be 0 to 999, not 2000000000"),
         (np.full(12, -1, np.int16), "labels should be 0 to 999, not -1"),
-        (np.tile([1, 2, 3], 4).astype(np.uint8), "labels should count from 0, not 1"),
+        (np.tile([1, 2, 3], 4).astype(np.uint8), "has no image of class 0, which t10k-labels"),
+        (np.tile([0, 1], 6).astype(np.uint8), "has no image of class 2, which t10k-labels"),
+        (
+            np.tile([0, 1, 2, 4], 3).astype(np.uint8),
+            "labels should have no gaps, but 3 is",
+        ),
         (np.zeros((12, 1), np.uint8), "labels should have 1 dimension, not 2"),
         (np.zeros(11, np.uint8), "11 labels, but 12 images"),
     ],
@@ -92,6 +98,11 @@ def test_labels_out_of_range_are_refused(tmp_path: Path, labels: Array, message:
         ("train-images-idx3-ubyte.gz", np.zeros((12, 8, 8), np.int16), "should be unsigned bytes"),
         ("train-images-idx3-ubyte.gz", np.zeros((12, 8), np.uint8), "should have 3 dimensions"),
         ("t10k-images-idx3-ubyte.gz", np.zeros((6, 8, 9), np.uint8), "images should be .8, 8."),
+        (
+            "train-images-idx3-ubyte.gz",
+            np.zeros((12, 3, 8, 8), np.uint8),
+            "channels .* last",
+        ),
     ],
 )
 def test_images_that_do_not_fit_are_refused(
@@ -101,6 +112,55 @@ def test_images_that_do_not_fit_are_refused(
     write_idx(folder / name, images)
     with pytest.raises(UserError, match=f"{name}: .*{message}"):
         inspect(folder)
+
+
+def test_labels_may_count_from_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = write_custom(tmp_path / "folder")
+    for path in folder.glob("*labels*"):
+        write_idx(path, read_idx(path) + 1)
+    dataset = f"folder:{folder}"
+    assert facts_of(dataset).classes == ("1", "2", "3")
+    obtain(dataset, raw_folder(dataset), tmp_path)
+    assert "labels count from 1: 1 is taken as class 0, 1" in capsys.readouterr().out
+    assert np.unique(read_idx(raw_folder(dataset) / "t10k-labels-idx1-ubyte.gz")).tolist() == [
+        0,
+        1,
+        2,
+    ]
+    assert classes_of(dataset) == ("1", "2", "3")
+    assert is_current_copy(folder, raw_folder(dataset))
+    (folder / "classes.txt").write_text("a\nb\nc\n")
+    assert inspect(folder)[2:] == (("a", "b", "c"), 12, 1)
+    (folder / "classes.txt").write_text("none\na\nb\nc\n")
+    assert inspect(folder)[2:] == (("none", "a", "b", "c"), 12, 0)
+
+
+def test_a_packed_copy_may_lie_beside_a_file(tmp_path: Path) -> None:
+    folder = write_custom(tmp_path, packed=False)
+    for path in [*folder.glob("*ubyte")]:
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    assert inspect(folder).train_images == 12
+    write_idx(folder / "t10k-labels-idx1-ubyte.gz", np.zeros(6, np.uint8))
+    with pytest.raises(UserError, match=r"ubyte: differs from t10k-labels-idx1-ubyte\.gz beside"):
+        inspect(folder)
+
+
+def test_a_single_class_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="should have two classes at least"):
+        inspect(write_custom(tmp_path, classes=1))
+
+
+def test_far_apart_labels_are_classes_only_if_they_are_named(tmp_path: Path) -> None:
+    folder = write_custom(tmp_path)
+    for path in folder.glob("*labels*"):
+        write_idx(path, read_idx(path) * 100)
+    with pytest.raises(UserError, match=r"but 1 is missing below 200; .* all 201 classes"):
+        inspect(folder)
+    (folder / "classes.txt").write_text("".join(f"{label}\n" for label in range(201)))
+    assert len(inspect(folder).classes) == 201
 
 
 def test_names_may_begin_with_the_mark_that_windows_writes(tmp_path: Path) -> None:

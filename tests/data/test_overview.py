@@ -74,6 +74,7 @@ def test_the_report_is_the_same_bytes_each_time(tmp_path: Path, few: Splits) -> 
     names = {"class_counts.csv", "means.png", "pixels.csv", "samples.png"}
     assert {str(path) for path in contents[0]} == {
         "duplicates.csv",
+        "warnings.csv",
         *(f"{role}/{name}" for role in ("source", "target") for name in names),
     }
     assert pd.read_csv(tmp_path / "a" / "duplicates.csv").empty
