@@ -1,6 +1,7 @@
 """Arguments of the commands, and what every stage and command does around its work."""
 
 import argparse
+import io
 import os
 import re
 import signal
@@ -27,6 +28,7 @@ class Parser(argparse.ArgumentParser):
     """Says in one line what is wrong with the arguments; has --debug."""
 
     def __init__(self, prog: str, description: str) -> None:
+        _show_any_character()
         super().__init__(prog=prog, description=description)
         debug = "show the traceback of a refusal, too (also IDXFLOW_DEBUG=1)"
         self.add_argument("--debug", action=_Debug, nargs=0, help=debug)
@@ -103,6 +105,7 @@ def run(main: Callable[[], object]) -> None:
 
     Any other error is a bug, and keeps its traceback.
     """
+    _show_any_character()
     signal.signal(signal.SIGTERM, _terminate)
     try:
         main()
@@ -113,6 +116,13 @@ def run(main: Callable[[], object]) -> None:
         sys.exit(f"{shown}error: {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
+
+
+def _show_any_character() -> None:
+    """A terminal without a class name's letters shows their codes, and ends no command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _terminate(signum: int, _frame: FrameType | None) -> NoReturn:

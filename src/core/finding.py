@@ -47,6 +47,6 @@ def publish(findings: Iterable[Finding], folder: Path, record: Record) -> None:
             save_figure(figure, folder / name)
         for name, document in finding.documents.items():
             with written_whole(folder / name) as partial:
-                partial.write_text(document)
+                partial.write_text(document, "utf-8")
         record.metrics(finding.metrics)
     record.file(folder)

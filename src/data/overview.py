@@ -1,6 +1,7 @@
 """What is in a data set: counts, pixels, duplicates, and what its classes look like."""
 
 import hashlib
+import textwrap
 from collections.abc import Mapping
 
 import pandas as pd
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 
 from src.core.finding import Finding
 from src.core.paths import WARNINGS
-from src.core.plots import drawable
+from src.core.plots import drawable, legible
 from src.data.doubts import doubts
 from src.data.imageset import ImageSet
 from src.data.pixels import histogram, mean_and_std
@@ -114,7 +115,7 @@ def draw_samples(data: ImageSet) -> Figure:
     figure = Figure(figsize=(COLUMNS * 0.6, count * 0.6 + 0.4), layout="constrained")
     axes = figure.subplots()
     axes.imshow(drawable(sheet), cmap="gray_r")
-    axes.set_yticks([(label + 0.5) * height for label in range(count)], classes)
+    axes.set_yticks([(label + 0.5) * height for label in range(count)], legible(classes))
     axes.set_xticks([])
     axes.set_title(
         "training images"
@@ -129,10 +130,12 @@ def draw_means(data: ImageSet) -> Figure:
     rows = -(-len(data.classes) // COLUMNS)
     figure = Figure(figsize=(COLUMNS * 0.8, rows + 0.4), layout="constrained")
     figure.suptitle("mean training image")
+    names = legible(data.classes)
+    short = max(len(name) for name in names) <= 3
     for label, axes in enumerate(figure.subplots(rows, COLUMNS, squeeze=False).flat):
         axes.axis("off")
         members = data.images[data.labels == label]
         if len(members):
             axes.imshow(drawable(members.double().mean(0).byte()), cmap="gray_r")
-            axes.set_title(data.classes[label])
+            axes.set_title(textwrap.fill(names[label], 12), size=None if short else 7)
     return figure

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from src.core.errors import UserError
 from src.core.files import written_whole
 from src.core.finding import Finding
+from src.core.plots import legible
 from src.evaluation import figures
 from src.evaluation.metrics import confusion, per_class, predictions
 from src.evaluation.predictions import Evaluation, Evaluations
@@ -76,8 +77,9 @@ def details(evaluations: Evaluations, most: int) -> Finding:
 def _mistakes(evaluation: Evaluation, table: pd.DataFrame, most: int) -> Figure:
     wrong = table[table["actual"] != table["predicted"]]
     worst = wrong.sort_values("confidence", ascending=False, kind="stable").head(most)
+    names = dict(zip(evaluation.classes, legible(evaluation.classes), strict=True))
     captions = [
-        f"{row['actual']} → {row['predicted']}  {row['confidence']:.2f}"
+        f"{names[row['actual']]} → {names[row['predicted']]}  {row['confidence']:.2f}"
         for _, row in worst.iterrows()
     ]
     title = f"{len(wrong)} mistakes of {len(table)}: actual, predicted, confidence"

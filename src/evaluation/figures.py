@@ -1,5 +1,6 @@
 """The pictures of the evaluation."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -8,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from src.core.plots import drawable
+from src.core.plots import drawable, legible
 
 READABLE = 30  # classes whose counts and names can be read in a confusion matrix
 
@@ -25,9 +26,10 @@ def confusion(panels: Mapping[str, tuple[np.ndarray, Sequence[str]]]) -> Figure:
         axes.set(title=title, xlabel="predicted", ylabel="actual")
         if len(classes) <= READABLE:
             _write_counts(axes, counts, share)
-            upright = max(len(name) for name in classes) <= 2
-            axes.set_xticks(range(len(classes)), classes, rotation=0 if upright else 90)
-            axes.set_yticks(range(len(classes)), classes)
+            names = legible(classes)
+            upright = max(len(name) for name in names) <= 2
+            axes.set_xticks(range(len(names)), names, rotation=0 if upright else 90)
+            axes.set_yticks(range(len(names)), names)
     return figure
 
 
@@ -46,7 +48,7 @@ def images(shown: Tensor, captions: Sequence[str], title: str) -> Figure:
     for place, (image, caption) in enumerate(zip(shown, captions, strict=True), start=1):
         axes = figure.add_subplot(rows, columns, place)
         axes.imshow(drawable(image), cmap="gray_r")
-        axes.set_title(caption, size=8)
+        axes.set_title(textwrap.fill(caption, 22), size=8)
         axes.axis("off")
     return figure
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from src.core.finding import Finding
+from src.core.plots import legible
 from src.evaluation import figures
 from src.evaluation.predictions import Evaluations
 from src.evaluation.subjects import PRODUCTS
@@ -33,9 +34,9 @@ def name_classes(table: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
 
 def draw_issues(images: Tensor, table: pd.DataFrame, classes: tuple[str, ...], most: int) -> Figure:
     """The most confident issues of the table, at most `most`; images uint8 [N, C, H, W]."""
-    worst = table.head(most)
+    worst, names = table.head(most), legible(classes)
     captions = [
-        f"{classes[label]}, or {classes[suggested]}?  {margin:.2f}"
+        f"{names[label]}, or {names[suggested]}?  {margin:.2f}"
         for label, suggested, margin in zip(*(worst[column] for column in worst), strict=True)
     ]
     title = f"{len(table)} possible label issues in {len(images)}: label, suggestion, margin"

@@ -92,7 +92,7 @@ def write_comparison(table: pd.DataFrame, folder: Path) -> None:
     """The table as CSV and Markdown, and the picture of it."""
     write_csv(table, folder / "table.csv")
     with written_whole(folder / "table.md") as partial:
-        partial.write_text(as_markdown(table))
+        partial.write_text(as_markdown(table), "utf-8")
     draw_recipes(table, folder / "table.png")
 
 

@@ -47,6 +47,11 @@ def test_debug_shows_the_traceback_of_a_refusal_and_its_cause(
     assert printed.endswith("error: wrong\n")
 
 
+def test_a_terminal_that_lacks_a_letter_shows_its_code() -> None:
+    printed = failing("raise UserError('classes.txt: 猫')", PYTHONIOENCODING="ascii")
+    assert printed == "error: classes.txt: \\u732b\n"
+
+
 def test_a_bug_keeps_its_traceback() -> None:
     printed = failing("raise")
     assert "Traceback (most recent call last)" in printed
