@@ -16,7 +16,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield partial
         partial.replace(path)
     except OSError as error:
-        if error.filename is None:  # as of a full disk, in the middle of writing
+        if error.errno and error.filename is None:  # as of a full disk, in the middle of writing
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:

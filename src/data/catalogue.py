@@ -38,6 +38,7 @@ class Published:
 
     folder: str  # among the downloads, and in DATA_MIRROR
     mirrors: tuple[str, ...]  # in the order in which they are tried
+    most: int  # bytes of its largest file, rounded up
     checksums: dict[str, str]  # of each file
     unpack: Unpack = copy_idx
 
@@ -70,6 +71,7 @@ def _emnist(split: str) -> Published:
     return Published(
         "emnist",
         mirrors=("https://biometrics.nist.gov/cs_links/EMNIST",),
+        most=600_000_000,
         checksums={"gzip.zip": "md5:58c8d27c78d21e728a6bc7b3cc06412e"},
         unpack=emnist(split, first),
     )
@@ -86,6 +88,7 @@ CATALOGUE = {
                 "https://ossci-datasets.s3.amazonaws.com/mnist",
                 "https://storage.googleapis.com/cvdf-datasets/mnist",
             ),
+            most=10_000_000,
             checksums={
                 TRAIN_IMAGES: "sha256:"
                 "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -103,6 +106,7 @@ CATALOGUE = {
         Published(
             "fashion-mnist",
             mirrors=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com",),
+            most=27_000_000,
             checksums={
                 TRAIN_IMAGES: "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d",
                 TRAIN_LABELS: "md5:25c81989df183df01b3e8a0aad5dffbe",
@@ -116,6 +120,7 @@ CATALOGUE = {
         Published(
             "kmnist",
             mirrors=("http://codh.rois.ac.jp/kmnist/dataset/kmnist",),
+            most=20_000_000,
             checksums={
                 TRAIN_IMAGES: "md5:bdb82020997e1d708af4cf47b453dcf7",
                 TRAIN_LABELS: "md5:e144d726b3acfaa3e44228e80efcd344",
@@ -129,6 +134,7 @@ CATALOGUE = {
         Published(
             "qmnist",
             mirrors=("https://raw.githubusercontent.com/facebookresearch/qmnist/master",),
+            most=12_000_000,
             checksums={
                 "qmnist-train-images-idx3-ubyte.gz": "md5:ed72d4157d28c017586c42bc6afe6370",
                 "qmnist-train-labels-idx2-int.gz": "md5:0058f8dd561b90ffdd0f734c6a30e5e4",
@@ -148,6 +154,7 @@ CATALOGUE = {
         Published(
             "usps",
             mirrors=("https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/multiclass",),
+            most=7_000_000,
             checksums={
                 "usps.bz2": "md5:ec16c51db3855ca6c91edd34d0e9b197",
                 "usps.t.bz2": "md5:8ea070ee2aca1ac39742fdd1ef5ed118",

@@ -79,7 +79,13 @@ def obtain(dataset: str, folder: Path, downloads: Path) -> None:
             _write(folder, images[train], labels[train], images[test], labels[test])
         case Published() as published:
             files = {
-                name: fetch(name, checksum, published.mirrors, downloads / published.folder)
+                name: fetch(
+                    name,
+                    checksum,
+                    published.most,
+                    published.mirrors,
+                    downloads / published.folder,
+                )
                 for name, checksum in published.checksums.items()
             }
             published.unpack(files, folder)

@@ -45,7 +45,7 @@ class Row:
     seed: int
     parameters: int  # trainable ones
     epochs: int
-    alone: bool  # whether no other training ran beside it
+    alone: bool  # whether its command had one worker, so that times mean something
     seconds_per_epoch: float  # of training alone, the median epoch
     seconds: float  # of the whole training, validation included
     n: int  # test images
