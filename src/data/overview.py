@@ -137,5 +137,5 @@ def draw_means(data: ImageSet) -> Figure:
         members = data.images[data.labels == label]
         if len(members):
             axes.imshow(drawable(members.double().mean(0).byte()), cmap="gray_r")
-            axes.set_title(textwrap.fill(names[label], 12), size=None if short else 7)
+            axes.set_title(textwrap.fill(names[label], 12), size="large" if short else 7)
     return figure
