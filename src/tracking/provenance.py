@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -47,11 +47,16 @@ class Execution:
         """The folders whose code decides the result."""
         return {path: md5 for path, md5 in self.deps.items() if _decides(path)}
 
+    def script(self) -> dict[str, str]:
+        """The stage's own file, which only wires the code together."""
+        others = self.data() | self.code()
+        return {path: md5 for path, md5 in self.deps.items() if path not in others}
+
 
 def running(stage: str) -> Execution:
     """The execution of `stage` as it would run now, from dvc.yaml and the present files."""
     declared = read(DVC_YAML)["stages"][stage]
-    deps = {path: _md5(Path(path)) for path in declared["deps"]}
+    deps = {path: md5(Path(path)) for path in declared["deps"]}
     tree = read(PARAMS)
     params = {key: reduce(dict.__getitem__, key.split("."), tree) for key in declared["params"]}
     return Execution(declared["cmd"], deps, params)
@@ -60,12 +65,12 @@ def running(stage: str) -> Execution:
 def deciding_code(stage: str) -> dict[str, str]:
     """The folders whose code decides the result of `stage`, and the MD5 of their content now."""
     deps = read(DVC_YAML)["stages"][stage]["deps"]
-    return {path: _md5(Path(path)) for path in deps if _decides(path)}
+    return {path: md5(Path(path)) for path in deps if _decides(path)}
 
 
 def contents(files: Mapping[str, Path]) -> dict[str, str]:
     """The MD5 of the content of each file; UserError if one is missing."""
-    return {name: _md5(path) for name, path in files.items()}
+    return {name: md5(path) for name, path in files.items()}
 
 
 def recorded(stage: str) -> Execution | None:
@@ -77,15 +82,32 @@ def recorded(stage: str) -> Execution | None:
     return Execution(entry["cmd"], deps, entry["params"][str(PARAMS)])
 
 
-def is_current(stage: str, outputs: Sequence[Path]) -> bool:
-    """Whether `outputs` of `stage` exist, and are what it would make now."""
+def recorded_stages() -> list[str]:
+    """The stages that dvc.lock has, in the order of dvc.yaml."""
+    return [name for name in read(DVC_YAML)["stages"] if name in _locked()]
+
+
+def execution(stage: str) -> Execution:
+    """That of a stage in `recorded_stages`."""
+    found = recorded(stage)
+    assert found is not None
+    return found
+
+
+def outputs(stage: str) -> dict[str, str]:
+    """The files and folders that a recorded stage made, and the MD5 that they had then."""
+    return {out["path"]: out["md5"] for out in _locked()[stage]["outs"]}
+
+
+def is_current(stage: str, wanted: Sequence[Path]) -> bool:
+    """Whether the outputs `wanted` of `stage` exist, and are what it would make now."""
     entry = _locked().get(stage)
     if entry is None:
         return False
-    made = {out["path"]: out["md5"] for out in entry["outs"]}
+    made = outputs(stage)
     try:
         return running(stage) == recorded(stage) and all(
-            _md5(path) == made.get(str(path)) for path in outputs
+            md5(path) == made.get(str(path)) for path in wanted
         )
     except UserError:  # a file is missing
         return False
@@ -94,6 +116,11 @@ def is_current(stage: str, outputs: Sequence[Path]) -> bool:
 def _decides(path: str) -> bool:
     """Whether a dependency is a folder of code; a stage's script only wires it."""
     return path.startswith("src/")
+
+
+def downstream(stage: str) -> list[str]:
+    """The stages that read its outputs."""
+    return [name for name in read(DVC_YAML)["stages"] if stage in upstream(name)]
 
 
 def upstream(stage: str) -> list[str]:
@@ -114,7 +141,8 @@ def code_tags() -> dict[str, str]:
         # Only the code counts: DVC itself changes dvc.lock and params.yaml while it works.
         changes = _git("status", "--porcelain", "--untracked-files=all", "--", *CODE)
     except (OSError, subprocess.CalledProcessError) as error:
-        reason = first_line(getattr(error, "stderr", None) or error).removeprefix("fatal: ")
+        said = getattr(error, "stderr", b"").decode() or str(error)
+        reason = first_line(said).removeprefix("fatal: ")
         warn(f"runs here do not name the commit of their code: {reason}")
         return {}
     return {
@@ -130,7 +158,7 @@ def warn_of_shallow_clone() -> None:
         warn("DVC keeps no experiment in a shallow clone; first: git fetch --unshallow")
 
 
-def _md5(path: Path) -> str:
+def md5(path: Path) -> str:
     """The content's hash as DVC computes it; for a folder, that of a list of its files' hashes."""
     if path.is_dir():
         ignored = _ignored()
@@ -139,11 +167,32 @@ def _md5(path: Path) -> str:
             for file in path.rglob("*")
             if file.is_file() and not ignored.match_file(file)
         )
-        listing = [{"md5": _md5(path / file), "relpath": file} for file in files]
+        listing = [{"md5": md5(path / file), "relpath": file} for file in files]
         return f"{_md5_of(json.dumps(listing).encode())}.dir"
     if not path.exists():
         raise UserError(f"{path}: not found; `dvc repro` makes it")
     return _md5_of(path.read_bytes())
+
+
+def md5_in_git(commit: str, path: str) -> str | None:
+    """The hash of a file or folder in a commit, as far as that is known here."""
+    try:
+        listed = _git("ls-tree", "-r", "--name-only", commit, "--", path).splitlines()
+        if listed == [path]:
+            return _md5_of(_git_bytes("show", f"{commit}:{path}"))
+        files = [name.removeprefix(f"{path}/") for name in listed]
+        return _md5_of_folder(
+            Path(path), files, lambda file: _md5_of(_git_bytes("show", f"{commit}:{path}/{file}"))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _md5_of_folder(folder: Path, files: list[str], hashed: Callable[[str], str]) -> str:
+    ignored = _ignored()
+    kept = sorted(file for file in files if not ignored.match_file(folder / file))
+    listing = [{"md5": hashed(file), "relpath": file} for file in kept]
+    return f"{_md5_of(json.dumps(listing).encode())}.dir"
 
 
 def _ignored() -> GitIgnoreSpec:
@@ -163,14 +212,17 @@ def _locked() -> dict[str, Any]:
 
 def _git(*arguments: str) -> str:
     """What git prints, whoever owns the checkout, and whatever the person's settings hide."""
+    return _git_bytes(*arguments).decode().strip()
+
+
+def _git_bytes(*arguments: str) -> bytes:
     # Git refuses somebody else's repository because its settings can run commands; but what asks
     # here is code of that repository.
-    settings = ["-c", "safe.directory=*", "-c", "core.excludesFile="]
+    settings = ["-c", "safe.directory=*", "-c", "core.excludesFile=", "-c", "core.quotePath=off"]
     done = subprocess.run(
         ["git", *settings, *arguments],
         check=True,
         capture_output=True,
-        text=True,
         env={name: value for name, value in os.environ.items() if name not in GIT},
     )
-    return done.stdout.strip()
+    return done.stdout

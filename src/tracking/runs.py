@@ -21,6 +21,7 @@ from src.tracking.store import PIPELINE, connected
 
 if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
     from mlflow import MlflowClient
+    from mlflow.entities import Run as Entry
 
 MAX_POINTS = 1000  # that MLflow takes at a time
 
@@ -152,14 +153,19 @@ def _upstream_tags(client: "MlflowClient", experiment: str, stage: str) -> dict[
     tags = {}
     for name in provenance.upstream(stage):
         execution = provenance.recorded(name)
-        if execution is None:
-            continue
-        made_by = client.search_runs(
-            [experiment],
-            f"tags.`dvc.stage_hash` = '{execution.hash()}' and attributes.status = 'FINISHED'",
-            max_results=1,
-            order_by=["attributes.start_time DESC"],
-        )
-        if made_by:
-            tags[f"upstream.{name}"] = made_by[0].info.run_id
+        if execution and (entry := made_by(client, experiment, execution)):
+            tags[f"upstream.{name}"] = entry.info.run_id
     return tags
+
+
+def made_by(
+    client: "MlflowClient", experiment: str, execution: provenance.Execution
+) -> "Entry | None":
+    """The run of an execution; if it ran more than once, the last that finished."""
+    found = client.search_runs(
+        [experiment],
+        f"tags.`dvc.stage_hash` = '{execution.hash()}' and attributes.status = 'FINISHED'",
+        max_results=1,
+        order_by=["attributes.start_time DESC"],
+    )
+    return found[0] if found else None
