@@ -3,12 +3,14 @@
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from ruamel.yaml import YAML
 
+from src.data.imageset import load_images, save_images
 from tests.conftest import PARAMS, ROOT
 
 STAGES = ["download", "preprocess", "train", "finetune", "evaluate"]
@@ -65,6 +68,8 @@ class Clone:
             if not name.startswith(("DVC_", "MLFLOW_", "GIT_")) and name != "DATA_MIRROR"
         }
         env["PATH"] = f"{ROOT / '.venv' / 'bin'}:{env['PATH']}"
+        env["PYTHONPATH"] = str(ROOT / "tests/firewall")
+        env["IDXFLOW_NOTES"] = str(self._notes)
         return subprocess.Popen(
             command,
             cwd=self.root,
@@ -73,6 +78,30 @@ class Clone:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
+
+    @property
+    def _notes(self) -> Path:
+        return self.root / ".dvc/tmp/opened"
+
+    def test_readers(self) -> set[str]:
+        """The stages, commands and workers that have opened test images, but for DVC itself."""
+        lines = self._notes.read_text().splitlines() if self._notes.exists() else []
+        return {name for line in lines for name in re.findall(r"(?:src|pipeline)\.[\w.]+", line)}
+
+    @contextmanager
+    def shuffled_tests(self) -> Iterator[None]:
+        """The labels of the test images are mixed up."""
+        files = {path: path.read_bytes() for path in self.root.glob("data/tensors/*/test.*")}
+        assert len(files) == 2
+        for path in files:
+            data = load_images(path)
+            save_images(path, replace(data, labels=data.labels.flip(0)))
+            assert path.read_bytes() != files[path]
+        try:
+            yield
+        finally:
+            for path, content in files.items():
+                path.write_bytes(content)
 
     def commit(self) -> None:
         self.call("git", "add", "--all")

@@ -124,6 +124,10 @@ def contents(path: Path) -> dict[str, bytes]:
     return {str(file.relative_to(path)): file.read_bytes() for file in files}
 
 
+def test_only_evaluate_opens_test_images_once_they_are_made(project: Clone) -> None:
+    assert project.test_readers() == {"pipeline.preprocess", "pipeline.evaluate"}
+
+
 def test_a_second_repro_runs_nothing(project: Clone) -> None:
     before = len(project.runs())
     assert project.stages_run("dvc", "repro") == []

@@ -33,6 +33,7 @@ TYPES: dict[int, np.dtype[Any]] = {
 }
 CODES = {kind: code for code, kind in TYPES.items()}
 MAX_DIMENSIONS = 4  # images, height, width, and channels of the colour variants
+MAX_BYTES = 1 << 32  # of values: they are held in memory, and a small gzip file can hold far more
 GZIP = b"\x1f\x8b"
 
 Bytes = npt.NDArray[np.uint8]
@@ -48,6 +49,8 @@ def read_idx(path: Path) -> Array:
     with _opened(path) as stream:
         kind, shape = _read_header(stream, path)
         size = math.prod(shape) * kind.itemsize
+        if size > MAX_BYTES:
+            raise UserError(f"{path}: its header announces {size} bytes; at most {MAX_BYTES} fit")
         values = _read_exactly(stream, size, path, f"values of shape {shape}")
         # Reading on also makes gzip verify its checksum.
         if stream.read(1):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from src.core.errors import UserError
+from src.core.errors import UserError, first_line
 from src.core.files import written_whole
 from src.core.finding import Finding
 from src.core.plots import legible
@@ -38,7 +38,7 @@ def read_warnings(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path)[["role", "warning"]]
     except (ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a table of warnings ({error}); run `dvc repro`") from error
+        raise UserError(f"{path}: not a table of warnings ({first_line(error)}); run `dvc repro`") from error
 
 
 def accuracies(evaluations: Evaluations) -> Finding:
@@ -104,4 +104,4 @@ def learning_curves(histories: Mapping[str, Path]) -> Finding:
         return Finding(figures={"curves.png": figures.learning_curves(tables)})
     except (ValueError, KeyError) as error:
         files = " or ".join(str(path) for path in histories.values())
-        raise UserError(f"{files}: not a table of epochs ({error}); run `dvc repro`") from error
+        raise UserError(f"{files}: not a table of epochs ({first_line(error)}); run `dvc repro`") from error

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -106,7 +107,7 @@ def deliver_left(courier: Courier) -> set[str]:
 
 
 def _deliver_left(courier: Courier, folder: Path, alive: set[str]) -> None:
-    label = json.loads((folder / LABEL).read_text()) if (folder / LABEL).exists() else {}
+    label = _read(folder / LABEL)
     if label.get("store", courier.store) != courier.store:
         return  # until that store is opened
     # Else its process has just ended by itself, or this is a copy of the folder of a living run.
@@ -152,12 +153,21 @@ def _label(courier: Courier, folder: Path) -> dict[str, str | int]:
 
 
 def _kept(folder: Path) -> Iterator[Write]:
-    """The writes that were kept; the last line may be torn."""
-    if (folder / WRITES).exists():
-        for line in (folder / WRITES).read_text("utf-8").splitlines(keepends=True):
-            if line.endswith("\n"):
-                write = json.loads(line)
-                yield {"file": str(folder / write["file"])} if "file" in write else write
+    """The writes that were kept, up to one that was torn when its process was killed."""
+    try:
+        for line in (folder / WRITES).read_text("utf-8").splitlines():
+            write = json.loads(line)
+            yield {"file": str(folder / write["file"])} if "file" in write else write
+    except (FileNotFoundError, ValueError):
+        return
+
+
+def _read(label: Path) -> dict[str, Any]:
+    """Empty if there is none, or a damaged one."""
+    try:
+        return dict(json.loads(label.read_text("utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}
 
 
 def _copy(source: Path, folder: Path) -> Path:

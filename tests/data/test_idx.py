@@ -87,7 +87,8 @@ def test_no_bytes_end_in_anything_but_an_array_or_a_refusal(tmp_path: Path, nois
         (struct.pack(">BBBB", 0, 0, 8, 0), "1 to 4 dimensions"),
         (struct.pack(">BBBB5I", 0, 0, 8, 5, 1, 1, 1, 1, 1) + bytes(1), "1 to 4 dimensions"),
         (struct.pack(">BBBB3I", 0, 0, 8, 3, 0, 28, 28), "is empty"),
-        (struct.pack(">BBBB3I", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 28) + bytes(9), "ends too early"),
+        (struct.pack(">BBBB3I", 0, 0, 8, 3, 2**22, 28, 28) + bytes(9), "ends too early"),
+        (struct.pack(">BBBB3I", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 28) + bytes(9), "announces"),
     ],
 )
 def test_malformed_headers_are_refused(tmp_path: Path, data: bytes, message: str) -> None:
