@@ -219,7 +219,7 @@ def _repair_last_line(journal: Path) -> None:
         start = content.rfind(b"\n") + 1
         if _is_entry(content[start:]):
             file.write(b"\n")
-        elif content[start:].startswith(b"{"):  # else it is no journal, and no line of ours
+        elif content[start : start + 1] in (b"{", b"\0"):  # else it is no line of a journal
             file.truncate(start)
 
 
