@@ -7,15 +7,9 @@ from src.core.cli import run
 from src.core.finding import Finding, publish
 from src.core.runtime import describe, set_up
 from src.data.checks import load_params
+from src.data.doubts import read_warnings
 from src.data.imageset import load_images
-from src.evaluation.accuracy import (
-    accuracies,
-    details,
-    learning_curves,
-    read_warnings,
-    transfer,
-    write_metrics,
-)
+from src.evaluation.accuracy import accuracies, details, learning_curves, transfer, write_metrics
 from src.evaluation.calibration import calibration
 from src.evaluation.comparison import comparisons
 from src.evaluation.label_issues import label_issues

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from src.core.cli import Parser, run
 
 if TYPE_CHECKING:
-    from src.tracking.lineage import Lineage, Step
+    from src.tracking.origins import Lineage, Step
 
 SHOWN = 12  # characters of a hash or an id
 
@@ -32,7 +32,7 @@ def _lineage(thing: str, as_json: bool) -> None:
     import json
 
     from src.core.errors import UserError
-    from src.tracking.lineage import trace
+    from src.tracking.origins import trace
 
     lineage = trace(thing)
     faults = lineage.faults()

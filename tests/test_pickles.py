@@ -12,10 +12,11 @@ from filelock import FileLock
 from src.config.parsing import read
 from src.core import paths
 from src.core.errors import UserError
+from src.data.doubts import read_warnings
 from src.data.folders import inspect, read_class_names
 from src.data.idx import read_idx
 from src.data.imageset import load_images
-from src.evaluation.accuracy import learning_curves, read_warnings
+from src.evaluation.accuracy import learning_curves
 from src.evaluation.comparison import compare_predictions
 from src.execution.kept import Kept
 from src.models.checkpoint import load_model

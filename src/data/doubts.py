@@ -1,11 +1,13 @@
 """Data that are well formed and surely not meant: what was seen, and what to do about it."""
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import pandas as pd
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError, first_line
 from src.data.imageset import ImageSet
 from src.data.splits import Splits
 
@@ -44,6 +46,16 @@ def doubts(
     if source.classes == target.classes and len(target) >= ENOUGH:
         rows += [("target", f"data.target: {each}") for each in _of_pair(source, target)]
     return pd.DataFrame(rows, columns=pd.Index(["role", "warning"]))
+
+
+def read_warnings(path: Path) -> pd.DataFrame:
+    """What preprocess doubted about the data: role and sentence."""
+    try:
+        return pd.read_csv(path)[["role", "warning"]]
+    except (ValueError, KeyError) as error:
+        raise UserError(
+            f"{path}: not a table of warnings ({first_line(error)}); run `dvc repro`"
+        ) from error
 
 
 def _of_one(splits: Splits) -> Iterator[str]:

@@ -22,7 +22,7 @@ import requests
 from tqdm import tqdm
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
-from src.core.errors import UserError
+from src.core.errors import UserError, is_refusal
 from src.core.files import written_whole
 from src.core.paths import root
 from src.core.secrets import without_secrets
@@ -56,6 +56,8 @@ def fetch(name: str, checksum: str, most: int, addresses: tuple[str, ...], downl
             try:
                 return _save(_pieces(place, most), checksum, target)
             except (_NotSentError, requests.RequestException, HTTPError, OSError) as error:
+                if is_refusal(error) and getattr(error, "filename", place) != place:
+                    raise  # a full disk is no mirror's fault
                 if attempt == 1 and _is_broken(error):
                     continue
                 failures.append(f"{without_secrets(mirror)} ({_reason(error)})")

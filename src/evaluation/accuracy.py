@@ -33,14 +33,6 @@ def write_metrics(evaluations: Evaluations, doubted: pd.DataFrame, path: Path) -
         partial.write_text(json.dumps(tree, indent=2) + "\n")
 
 
-def read_warnings(path: Path) -> pd.DataFrame:
-    """What preprocess doubted about the data: role and sentence."""
-    try:
-        return pd.read_csv(path)[["role", "warning"]]
-    except (ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a table of warnings ({first_line(error)}); run `dvc repro`") from error
-
-
 def accuracies(evaluations: Evaluations) -> Finding:
     """Every metric; as text, accuracy and its interval, a line per model and test set."""
     metrics: dict[str, float] = {}
@@ -104,4 +96,6 @@ def learning_curves(histories: Mapping[str, Path]) -> Finding:
         return Finding(figures={"curves.png": figures.learning_curves(tables)})
     except (ValueError, KeyError) as error:
         files = " or ".join(str(path) for path in histories.values())
-        raise UserError(f"{files}: not a table of epochs ({first_line(error)}); run `dvc repro`") from error
+        raise UserError(
+            f"{files}: not a table of epochs ({first_line(error)}); run `dvc repro`"
+        ) from error

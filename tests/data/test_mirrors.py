@@ -164,6 +164,13 @@ def test_a_server_that_calls_a_packed_file_encoded_is_right(tmp_path: Path) -> N
         assert fetch(NAME, CHECKSUM, MOST, (mirror,), tmp_path).read_bytes() == CONTENT
 
 
+def test_a_full_disk_is_not_the_fault_of_the_mirror(tmp_path: Path) -> None:
+    (tmp_path / f".{NAME}.partial").symlink_to("/dev/full")
+    with served(body(CONTENT)) as mirror, pytest.raises(OSError, match="No space left") as told:
+        fetch(NAME, CHECKSUM, MOST, (mirror,), tmp_path)
+    assert told.value.filename == str(tmp_path / NAME)
+
+
 def test_a_connection_that_breaks_once_is_tried_again(tmp_path: Path) -> None:
     answers = [body(CONTENT[:50], length=len(CONTENT)), body(CONTENT)]
     with served(lambda connection: answers.pop(0)(connection)) as mirror:
