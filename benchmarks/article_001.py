@@ -66,7 +66,7 @@ def as_printed(train_set: ImageSet, test_set: ImageSet, seed: int) -> tuple[floa
 
 def main() -> None:
     recipe = load_params(Recipe, paths.RECIPES / "article-001.yaml")
-    device = set_up(recipe.runtime.device, recipe.runtime.threads)
+    device = set_up(**recipe.runtime.model_dump())
     splits = Splits(*(each.to(device) for each in obtain_splits(recipe, paths.downloads())))
     images = {f"source.{name}": data for name, data in splits._asdict().items()}
     everything = join(splits.train, splits.val)  # the article holds no images back

@@ -26,7 +26,7 @@ def main() -> None:
     with study_opened("sweep", None, space, {"params": space.constant()}) as study:
         winner, why = choose(study, present)
     print(why)
-    device = set_up(present.runtime.device, present.runtime.threads)
+    device = set_up(**present.runtime.model_dump())
     train, val = (
         load_images(paths.SOURCE_TENSORS / split).to(device) for split in (paths.TRAIN, paths.VAL)
     )

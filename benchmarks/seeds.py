@@ -42,7 +42,7 @@ def accuracies(
 
 def main() -> None:
     params = load_params(Params)
-    device = set_up(params.runtime.device, params.runtime.threads)
+    device = set_up(**params.runtime.model_dump())
     source, target = (
         [load_images(folder / name).to(device) for name in (paths.TRAIN, paths.VAL, paths.TEST)]
         for folder in (paths.SOURCE_TENSORS, paths.TARGET_TENSORS)

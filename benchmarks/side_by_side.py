@@ -23,7 +23,7 @@ from src.core.runtime import set_up
 from src.training.scratch import train_from_scratch
 
 params = load_params(Params)
-set_up(params.runtime.device, params.runtime.threads)
+set_up(**params.runtime.model_dump())
 train, val = (load_images(paths.SOURCE_TENSORS / name) for name in (paths.TRAIN, paths.VAL))
 short = params.train.model_copy(update={"epochs": 2})
 started = time.perf_counter()

@@ -31,7 +31,7 @@ def main() -> None:
     config = params.evaluate
     # The whole file, so that each row of MLflow's table is one pipeline with all its parameters.
     with track("evaluate", read()) as tracked:
-        device = set_up(params.runtime.device, params.runtime.threads)
+        device = set_up(**params.runtime.model_dump())
         tracked.tags(describe(device))
         tests = {role: load_images(path / paths.TEST).to(device) for role, path in TENSORS.items()}
         vals = {role: load_images(path / paths.VAL).to(device) for role, path in TENSORS.items()}

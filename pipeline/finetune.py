@@ -24,7 +24,7 @@ def main() -> None:
     params = load_params(Params)
     config, seed = params.finetune, params.seed
     with track("finetune", params.model_dump()) as tracked:
-        device = set_up(params.runtime.device, params.runtime.threads)
+        device = set_up(**params.runtime.model_dump())
         tracked.tags(describe(device))
         base = load_model(paths.BASE_MODEL, device)
         target = load_images(paths.TARGET_TENSORS / paths.TRAIN)

@@ -24,7 +24,7 @@ class Params(Section):
 def main() -> None:
     params = load_params(Params)
     with track("train", params.model_dump()) as tracked:
-        device = set_up(params.runtime.device, params.runtime.threads)
+        device = set_up(**params.runtime.model_dump())
         tracked.tags(describe(device))
         train_set = load_images(paths.SOURCE_TENSORS / paths.TRAIN).to(device)
         val_set = load_images(paths.SOURCE_TENSORS / paths.VAL).to(device)

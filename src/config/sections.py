@@ -29,6 +29,7 @@ class RuntimeConfig(Section):
 
     device: str
     threads: Annotated[int, Field(ge=1, le=1024)]
+    portable: bool
 
     @field_validator("device")
     @classmethod

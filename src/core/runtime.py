@@ -7,15 +7,28 @@ import torch
 
 from src.core.errors import UserError
 
+# By default each processor computes with the widest instructions that it has, and every width adds
+# in another order. These have the same result on any x86 processor of the last ten years.
+PORTABLE = {
+    "ATEN_CPU_CAPABILITY": "avx2",  # PyTorch's own loops
+    "ONEDNN_MAX_CPU_ISA": "AVX2",  # convolutions
+    "MKL_CBWR": "COMPATIBLE",  # products of matrices
+}
 
-def set_up(device: str, threads: int) -> torch.device:
+
+def set_up(device: str, threads: int, portable: bool) -> torch.device:
     """Choose the device, and fix what decides the last bits of a result on it.
 
-    device: auto, cpu, cuda or cuda:N; threads: of the CPU. Raises UserError if the device named
-    is not there.
+    device: auto, cpu, cuda or cuda:N; threads: of the CPU; portable: compute as other processors
+    do, too. Raises UserError if the device named is not there, or cannot do that. Before any tensor
+    is computed with: the libraries look at these settings once.
     """
+    if portable:
+        os.environ.update(PORTABLE)
     torch.set_num_threads(threads)
     chosen = _choose(device)
+    if portable and (chosen.type != "cpu" or torch.backends.cpu.get_cpu_capability() != "AVX2"):
+        raise UserError("runtime.portable: should be false on a GPU, or a CPU without AVX2")
     if chosen.type == "cuda":
         # cuBLAS is repeatable only with a fixed workspace, and reads this when it starts.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -39,13 +52,17 @@ def describe(device: torch.device) -> dict[str, str]:
     """What the bits of a result depend on besides code, data and parameters."""
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "cpu": "portable" if _is_portable() else torch.backends.cpu.get_cpu_capability(),
         "threads": str(torch.get_num_threads()),
         # Training only: what is measured is computed in float32 everywhere.
         "precision": "bfloat16" if device.type == "cuda" else "float32",
         "torch": torch.__version__,
         "cuda": torch.version.cuda or "none" if device.type == "cuda" else "none",
     }
+
+
+def _is_portable() -> bool:
+    return all(os.environ.get(name) == value for name, value in PORTABLE.items())
 
 
 def generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:

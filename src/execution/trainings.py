@@ -95,7 +95,7 @@ def trainings(
     What is trained with equal code, images and machine is found again, in any later call.
     """
     name, folder = description.name, paths.root() / paths.TRAININGS
-    machine = describe(set_up(runtime.device, runtime.threads))
+    machine = describe(set_up(**runtime.model_dump()))
 
     def surroundings() -> dict[str, Any]:
         return {

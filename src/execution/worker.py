@@ -30,7 +30,8 @@ def serve(descriptor: int, index: int) -> None:
     try:
         setup: Setup = connection.recv()
         try:
-            device = set_up(_share(setup.runtime.device, index), setup.runtime.threads)
+            shared = {"device": _share(setup.runtime.device, index)}
+            device = set_up(**{**setup.runtime.model_dump(), **shared})
             images = {name: load_images(path).to(device) for name, path in setup.images.items()}
         except Exception as error:  # without data or a device, every job would fail
             connection.send(Refused(one_line(error), _bug_trace(error)))

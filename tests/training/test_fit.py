@@ -362,7 +362,7 @@ def test_prediction_is_that_of_the_model_whatever_the_batches(few: Splits) -> No
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_learns_and_repeats_itself(few: Splits) -> None:
-    device = set_up("cuda", threads=1)
+    device = set_up("cuda", threads=1, portable=False)
     on_device = Splits(*(split.to(device) for split in few))
     weights = []
     for _ in range(2):

@@ -62,6 +62,7 @@ LIVE: dict[str, tuple[Any, dict[str, Any]]] = {
     "seed": (1, {}),
     "runtime.device": ("cuda:7", {}),
     "runtime.threads": (2, {}),
+    "runtime.portable": (True, {}),  # in a process of its own: tests/core/test_runtime.py
     "data.source": ("optdigits", {"data.target": "mnist-5k"}),
     "data.target": ("mnist-5k", {}),
     "data.val_fraction": (0.2, {}),
@@ -169,9 +170,9 @@ def test_a_parameter_changes_a_result(results: Any, key: str) -> None:
 
 def test_the_runtime_changes_where_and_how_it_is_computed() -> None:
     with pytest.raises(UserError, match=r"runtime\.device: cuda:7"):
-        set_up(LIVE["runtime.device"][0], 1)
-    two = describe(set_up("cpu", LIVE["runtime.threads"][0]))
-    assert two["threads"] == "2" != describe(set_up("cpu", 1))["threads"]
+        set_up(LIVE["runtime.device"][0], 1, portable=False)
+    two = describe(set_up("cpu", LIVE["runtime.threads"][0], portable=False))
+    assert two["threads"] == "2" != describe(set_up("cpu", 1, portable=False))["threads"]
 
 
 def test_the_sampler_draws_and_the_pruner_stops_differently() -> None:
