@@ -30,7 +30,7 @@ from src.core.secrets import without_secrets
 T = TypeVar("T")
 
 ANSWER = 20.0  # seconds in which a server should answer, and between two pieces of its answer
-SLOWEST = 10_000  # bytes a second, on average from then on
+SLOWEST = 10_000  # bytes a second, on average over as many seconds
 REDIRECTIONS = 5
 PIECE = 1 << 16
 
@@ -128,16 +128,17 @@ def _downloaded(url: str, most: int) -> Iterator[bytes]:
         announced = int(response.headers.get("Content-Length") or 0)
         if announced > most:
             raise _NotSentError(f"larger than the {most} bytes that it may have")
-        sent, started = 0, time.monotonic()
+        sent, since = 0, time.monotonic()
         with tqdm(total=announced or None, unit="B", unit_scale=True, disable=None) as bar:
             # As sent: a server that calls a packed file encoded would have it unpacked.
             while piece := response.raw.read1(PIECE, decode_content=False):
-                sent += len(piece)
-                bar.update(len(piece))
                 yield piece
-                passed = time.monotonic() - started
-                if passed > ANSWER and sent < SLOWEST * passed:
-                    raise _NotSentError(f"slower than {SLOWEST} bytes a second")
+                bar.update(len(piece))
+                sent += len(piece)
+                if (passed := time.monotonic() - since) > ANSWER:
+                    if sent < SLOWEST * passed:
+                        raise _NotSentError(f"slower than {SLOWEST} bytes a second")
+                    sent, since = 0, time.monotonic()
 
 
 def _answer(url: str) -> requests.Response:

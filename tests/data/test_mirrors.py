@@ -111,6 +111,10 @@ HOSTILE: dict[str, tuple[Answer, str]] = {
     "stalls in the body": (stalls(OK + b"\r\n" + CONTENT[:50]), "no answer within"),
     "drips headers": (repeats(OK + b"X: ", b"y", 0.05), "no answer within"),
     "drips": (repeats(OK + b"\r\n", b"y", 0.05), "slower than 10000 bytes a second"),
+    "drips after a good start": (
+        repeats(OK + b"\r\n" + bytes(90_000), b"y", 0.05),
+        "slower than 10000 bytes a second",
+    ),
     "a bomb": (
         body(gzip.compress(bytes(10**7)), b"Content-Encoding: gzip\r\n"),
         "its checksum is wrong",
