@@ -12,7 +12,6 @@ from src.core import paths
 from src.core.console import Progress
 from src.core.errors import UserError
 from src.core.files import waited_for
-from src.core.processes import this_process
 from src.core.runtime import describe, set_up
 from src.execution.executor import Executor, Failed, Finished
 from src.execution.kept import Kept, digest
@@ -20,6 +19,7 @@ from src.execution.launch import launched
 from src.execution.scheduler import Batch, as_ended, run
 from src.tracking.nested import TrackedStudy, track_study
 from src.tracking.provenance import contents, deciding_code
+from src.tracking.store import place
 from src.training.jobs import Job
 from src.training.result import Result
 
@@ -112,9 +112,8 @@ def trainings(
     lock = paths.root() / f".dvc/tmp/idxflow-{name}.lock"
     with waited_for(lock, f"another process that runs {name}"):
         begun = surroundings()
-        # Of this repository alone: another one does not share the results, or the lock.
-        home = [this_process()["host"], str(paths.root())]
-        key = digest([name, description.params, begun, home])
+        # Of this checkout alone: another one does not share the results, or the lock.
+        key = digest([name, description.params, begun, place()])
         with (
             track_study(
                 description.experiment, name, key, description.params, machine, description.stage

@@ -140,7 +140,8 @@ def _lives_elsewhere(courier: Courier, run_id: str, token: str) -> bool:
 
 def is_stale(sign: str) -> bool:
     """Whether a sign of life is so old that its process must be gone."""
-    return sign != LOCKED and time.time() - float(sign.split()[0]) > STALE
+    seconds = sign.partition(" ")[0]
+    return seconds.isdecimal() and time.time() - int(seconds) > STALE
 
 
 def _home() -> Path:
@@ -157,7 +158,11 @@ def _kept(folder: Path) -> Iterator[Write]:
     try:
         for line in (folder / WRITES).read_text("utf-8").splitlines():
             write = json.loads(line)
-            yield {"file": str(folder / write["file"])} if "file" in write else write
+            if "file" in write:
+                write["file"] = str(folder / write["file"])
+                if not Path(write["file"]).exists():
+                    continue
+            yield write
     except (FileNotFoundError, ValueError):
         return
 

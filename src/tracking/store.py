@@ -3,7 +3,9 @@
 import hashlib
 import logging
 import os
+import platform
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -17,11 +19,12 @@ from src.core.databases import check_owner
 from src.core.errors import UserError, first_line
 from src.core.secrets import without_secrets
 from src.tracking.courier import Courier
-from src.tracking.outbox import ALIVE, deliver_left, ended, is_stale
+from src.tracking.outbox import ALIVE, LOCKED, deliver_left, ended, is_stale
 
 if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
     from mlflow import MlflowClient
     from mlflow.entities import Experiment
+    from mlflow.entities import Run as Entry
 
 # The experiments.
 PIPELINE, TUNE, RECIPES, CROSSVAL, TRANSFER = "pipeline", "tune", "recipes", "crossval", "transfer"
@@ -62,6 +65,11 @@ def close_abandoned_runs() -> None:
     """Mark the runs whose process is gone as KILLED; opening the store does this, too."""
     with connected(PIPELINE):
         pass
+
+
+def place() -> list[str]:
+    """What tells this checkout from others that use the store; nothing where none can."""
+    return [] if _Store().is_own else [platform.node(), str(paths.root())]
 
 
 def creating() -> AbstractContextManager[object]:
@@ -202,5 +210,11 @@ def _close_abandoned(courier: Courier) -> None:
         f"attributes.status = 'RUNNING' and tags.{ALIVE} LIKE '%'",
     )
     for run in running:
-        if run.info.run_id not in alive and is_stale(run.data.tags[ALIVE]):
+        # Its folder is made right after a run: without one, whoever opened it has not lived long.
+        folder_is_gone = run.data.tags[ALIVE] == LOCKED and courier.own and _is_old(run)
+        if run.info.run_id not in alive and (folder_is_gone or is_stale(run.data.tags[ALIVE])):
             courier.deliver(run.info.run_id, ended("KILLED"))
+
+
+def _is_old(run: "Entry") -> bool:
+    return time.time() - int(run.info.start_time) / 1000 > 60

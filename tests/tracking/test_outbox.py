@@ -111,6 +111,19 @@ def test_a_killed_process_leaves_what_it_could_not_tell(project: Path) -> None:
     assert (run.info.status, run.data.metrics) == ("KILLED", {"loss": 0.5})
 
 
+def test_a_run_whose_folder_is_gone_is_closed(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(project, "os.kill(os.getpid(), signal.SIGKILL)").communicate(timeout=60)
+    shutil.rmtree(project / ".dvc")
+    close_abandoned_runs()  # it might have been started this moment
+    assert [run.info.status for run in runs(project)] == ["RUNNING"]
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 61)
+    close_abandoned_runs()
+    assert [run.info.status for run in runs(project)] == ["KILLED"]
+
+
 def test_a_full_disk_costs_no_training(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with track("first", {}) as tracked:
         [folder] = folders(project)
