@@ -17,7 +17,11 @@ TIMEOUTS: dict[str, dict[str, Any]] = {
     "sqlite": {"timeout": 60},
 }
 # File systems on which machines share files, without the locks that sqlite needs.
-NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "gpfs", "beegfs", "afs", "fuse.")
+# Not all of FUSE: containers without root have fuse.fuse-overlayfs as their own disk.
+NETWORK = (
+    *("nfs", "cifs", "smb", "9p", "ceph", "lustre", "gpfs", "beegfs", "afs", "glusterfs"),
+    *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.rclone", "fuse.s3fs", "fuse.juicefs"),
+)
 
 
 def patience(url: str) -> dict[str, Any]:
@@ -25,9 +29,10 @@ def patience(url: str) -> dict[str, Any]:
     return TIMEOUTS.get(make_url(url).get_backend_name(), {})
 
 
-def check_owner(url: str, table: str, owner: str) -> None:
+def check_owner(url: str, table: str, owner: str, *, is_first: bool = False) -> None:
     """Raise UserError if the database is another program's: it lacks this `table` of `owner`'s.
 
+    is_first: `owner` creates `table` before its others, so that any other is a stranger's.
     The driver's own error if the database does not answer. Nothing is written.
     """
     engine = sqlalchemy.create_engine(url, connect_args=patience(url))
@@ -36,7 +41,8 @@ def check_owner(url: str, table: str, owner: str) -> None:
     finally:
         engine.dispose()
     # Both MLflow and Optuna keep their version there, so there is room for one.
-    if "alembic_version" in tables and table not in tables:
+    strangers = bool(tables) if is_first else "alembic_version" in tables
+    if strangers and table not in tables:
         raise UserError(f"has the tables of another program; {owner} needs a database of its own")
 
 

@@ -166,7 +166,7 @@ def _database_error(error: Exception, url: str) -> UserError:
 
 def _open_database(url: str) -> RDBStorage:
     check_is_on_one_machine(url)
-    check_owner(url, "studies", "Optuna")
+    check_owner(url, "studies", "Optuna", is_first=True)
     # Pre-ping: a connection that the server has closed meanwhile is opened again.
     return RDBStorage(url, engine_kwargs={"connect_args": patience(url), "pool_pre_ping": True})
 

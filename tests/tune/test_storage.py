@@ -1,8 +1,10 @@
 """Studies in real files: truncated, damaged and locked."""
 
 import shutil
+import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,26 @@ def test_mlflows_database_is_refused_before_anything_is_written(
     ):
         opened(tmp_path, f"sqlite:///{database}")
     assert database.read_bytes() == before
+
+
+def test_a_database_with_tables_of_any_other_program_is_refused_unchanged(tmp_path: Path) -> None:
+    file = tmp_path / "shop.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("CREATE TABLE customers (name TEXT)")
+    before = file.read_bytes()
+    with pytest.raises(UserError, match=r"^--storage sqlite.*shop\.db: has the tables of another"):
+        opened(tmp_path, f"sqlite:///{file}")
+    assert file.read_bytes() == before
+
+
+def test_the_disk_of_a_container_without_root_is_no_network_file_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mount = psutil.disk_partitions(all=True)[0]._replace(
+        mountpoint=str(tmp_path), fstype="fuse.fuse-overlayfs"
+    )
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: [mount])
+    opened(tmp_path, f"sqlite:///{tmp_path / 'studies.db'}")
 
 
 def test_a_file_that_machines_share_is_refused(
