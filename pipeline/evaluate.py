@@ -4,7 +4,7 @@ from src.config.parsing import read
 from src.config.sections import EvaluateConfig, RuntimeConfig, Section, Seed
 from src.core import paths
 from src.core.cli import run
-from src.core.finding import Finding, publish
+from src.core.finding import publish
 from src.core.runtime import describe, set_up
 from src.data.checks import load_params
 from src.data.doubts import read_warnings
@@ -40,8 +40,7 @@ def main() -> None:
         doubted = read_warnings(paths.DATA_REPORT / paths.WARNINGS)
         found = evaluate_all(models, tests, config)
         findings = [
-            Finding(warnings=tuple(doubted["warning"])),
-            accuracies(found),
+            accuracies(found, doubted),
             comparisons(found),
             details(found, config.mistakes),
             transfer(found),

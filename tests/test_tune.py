@@ -158,7 +158,7 @@ def test_the_train_stage_reproduces_the_promoted_trial(project: Clone) -> None:
 
 
 def test_a_sweep_opens_no_test_image(project: Clone) -> None:
-    assert project.test_readers() <= {"pipeline.preprocess", "pipeline.evaluate"}
+    assert project.test_readers() <= {"pipeline.evaluate"}
 
 
 def test_no_code_reached_by_a_sweep_mentions_the_test_images() -> None:

@@ -29,7 +29,7 @@ class RuntimeConfig(Section):
 
     device: str
     threads: Annotated[int, Field(ge=1, le=1024)]
-    portable: bool
+    portable: bool = False  # as in files, and for results, from before there was a choice
 
     @field_validator("device")
     @classmethod

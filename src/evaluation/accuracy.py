@@ -24,8 +24,7 @@ def write_metrics(evaluations: Evaluations, doubted: pd.DataFrame, path: Path) -
     """
     tree = {
         subject.name: {
-            test: {**each.metrics, "data_warnings": int((doubted["role"] == test).sum())}
-            for test, each in evaluations[subject.name].items()
+            test: _leaves(each, test, doubted) for test, each in evaluations[subject.name].items()
         }
         for subject in PRODUCTS
     }
@@ -33,19 +32,23 @@ def write_metrics(evaluations: Evaluations, doubted: pd.DataFrame, path: Path) -
         partial.write_text(json.dumps(tree, indent=2) + "\n")
 
 
-def accuracies(evaluations: Evaluations) -> Finding:
+def accuracies(evaluations: Evaluations, doubted: pd.DataFrame) -> Finding:
     """Every metric; as text, accuracy and its interval, a line per model and test set."""
     metrics: dict[str, float] = {}
     lines = []
     for model, tests in evaluations.items():
         for test, evaluation in tests.items():
-            leaves = evaluation.metrics
+            leaves = _leaves(evaluation, test, doubted)
             metrics |= {f"{model}_{test}_{name}": value for name, value in leaves.items()}
             value, low, high = (
                 100 * leaves[key] for key in ("accuracy", "accuracy_lo", "accuracy_hi")
             )
             lines.append(f"{model:>9} on {test}: {value:6.2f} %  ({low:.2f} to {high:.2f})")
-    return Finding(metrics=metrics, text="\n".join(lines))
+    return Finding(metrics=metrics, text="\n".join(lines), warnings=tuple(doubted["warning"]))
+
+
+def _leaves(evaluation: Evaluation, test: str, doubted: pd.DataFrame) -> dict[str, float]:
+    return {**evaluation.metrics, "data_warnings": int((doubted["role"] == test).sum())}
 
 
 def details(evaluations: Evaluations, most: int) -> Finding:

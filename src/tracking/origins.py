@@ -122,7 +122,7 @@ def _check_metric(client: "MlflowClient", step: Step, path: str, metric: str) ->
     """Raise UserError unless the file has the metric, with the value that the run has."""
     try:
         value = value_at(json.loads(Path(path).read_text("utf-8")), metric)
-    except KeyError as error:
+    except (KeyError, ValueError) as error:  # it may be damaged
         raise UserError(f"{path}: has no {metric}") from error
     logged = client.get_run(step.run).data.metrics if step.run else {}
     if logged.get(metric.replace(".", "_"), value) != value:

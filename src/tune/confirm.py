@@ -46,7 +46,7 @@ class Candidate:
                 model=params.model,
                 tests=(VAL,),
             )
-            # Without the one default, `model.name`: results from before it existed stay valid.
+            # Without defaults: results from before those values existed stay valid.
             sections = [
                 section.model_dump(exclude_defaults=True)
                 for section in (job.model, job.train, params.runtime)
