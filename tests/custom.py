@@ -20,12 +20,15 @@ def write_custom(
     each: int = 4,
     names: Sequence[str] = (),
     packed: bool = True,
+    inverted: bool = False,
 ) -> Path:
     """`each` training and half as many test images of each class, in the four files."""
     kind = np.uint8 if classes <= 256 else np.int16
     for part, count in (("train", each), ("t10k", each // 2)):
         labels: Array = np.tile(np.arange(classes), count).astype(kind)
         images: Array = np.stack([_image(label, index, size) for index, label in enumerate(labels)])
+        if inverted:
+            images = 255 - images
         if channels:
             images = np.stack([images // (1 + channel) for channel in range(channels)], axis=-1)
         write_idx(folder / f"{part}-images-idx{images.ndim}-ubyte.gz", images)

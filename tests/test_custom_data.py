@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from tests.clones import STAGES, Clone, clone
 from tests.custom import write_custom
 
+PRINTED = ".dvc/tmp/printed"
 SIGNS = ["a", "US$ 5", "停 <b>"]
 LETTERS = [chr(ord("a") + place) for place in range(26)]
 
@@ -21,14 +22,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     made = clone(tmp_path_factory.mktemp("own"))
     outside = tmp_path_factory.mktemp("elsewhere")
     write_custom(outside / "letters", classes=26, size=32, each=20, names=LETTERS)
-    write_custom(made.root / "data/signs", size=16, channels=3, each=20, names=SIGNS)
+    write_custom(made.root / "data/signs", size=16, channels=3, each=20, names=SIGNS, inverted=True)
     params = made.root / "params.yaml"
     text = params.read_text().replace("mnist-5k", f"folder:{outside / 'letters'}")
     text = text.replace("target: optdigits", "target: folder:data/signs")
     params.write_text(text.replace("epochs: 2", "epochs: 12").replace("class: 5", "class: all"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONIOENCODING", "ascii")  # a terminal that lacks some letters
-        assert made.stages_run("dvc", "repro") == STAGES
+        printed = made.call("dvc", "repro")
+    assert [stage for stage in STAGES if f"Running stage '{stage}'" in printed] == STAGES
+    (made.root / PRINTED).write_text(printed)
     return made
 
 
@@ -40,6 +43,24 @@ def test_the_models_learn_their_data(project: Clone) -> None:
     assert metrics["finetuned"]["target"]["accuracy"] > 0.5
     # The classes have one name in common, a, so the base model can read no other.
     assert metrics["base"]["target"]["accuracy"] <= 1 / 3
+
+
+def test_images_that_are_dark_on_light_are_doubted_wherever_results_are_read(
+    project: Clone,
+) -> None:
+    """In the terminal, the reports, the metrics, and in MLflow; beside doubts about copies."""
+    doubt = "data.target (folder:data/signs): the images look dark on light"
+    assert (project.root / PRINTED).read_text().count(f"warning: {doubt}") == 2  # evaluate, too
+    told = pd.read_csv(project.root / "reports/data/warnings.csv")
+    assert told["role"].tolist() == ["source", "target", "target"]
+    assert told["warning"].str.startswith(doubt).sum() == 1
+    assert told["warning"].str.contains("test images are training or validation images").sum() == 2
+    metrics = json.loads((project.root / "reports/metrics.json").read_text())
+    assert metrics["finetuned"]["target"]["data_warnings"] == 2
+    assert metrics["finetuned"]["source"]["data_warnings"] == 1
+    logged = {str(run.info.run_name): run.data.metrics for run in project.runs()}
+    assert logged["preprocess"]["target_warnings"] == 2
+    assert logged["evaluate"]["finetuned_target_data_warnings"] == 2
 
 
 def test_the_target_is_brought_to_the_size_and_colour_of_the_source(project: Clone) -> None:

@@ -83,8 +83,8 @@ def _dark_on_light(data: ImageSet) -> bool:
     if images.shape[1] != 1:
         return False
     edges = (images[..., 0, :], images[..., -1, :], images[..., 0], images[..., -1])
-    border = torch.cat([edge.flatten(1) for edge in edges], 1)
-    light = (border.median(1).values > 127) & (border.mean(1) > images.flatten(1).mean(1))
+    border = torch.cat([edge.flatten(1) for edge in edges], 1).median(1).values
+    light = (border > 127) & (border > images.flatten(1).mean(1))
     return int(light.sum()) > len(images) / 2
 
 
