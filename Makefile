@@ -4,7 +4,8 @@ PORT   ?= 5000
 VENV  := .venv
 READY := $(VENV)/.ready
 DEV   := $(VENV)/.dev
-# Stages call `python`: whatever make starts finds the project's own first.
+# Stages call `python`: whatever make starts finds the project's own first. By `python -m`, because
+# the environment's scripts name the place where it was built: a moved checkout still runs.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # An idle thread of OpenMP spins before it sleeps: by default so long that two trainings beside each
 # other keep each other from working. This shortens it, and a single training is as fast
@@ -22,7 +23,7 @@ INSTALL := $(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --re
 
 # Two files of tests at a time, on a core each: the tests of a file share what takes long to make. In
 # the order of their names, the long ones are not the last.
-PYTEST := pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
+PYTEST := python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help repro test check format docs ui lock clean
 
@@ -32,8 +33,8 @@ help:  ## list the targets
 repro: $(READY)  ## run the pipeline: only the stages whose code, data or parameters changed
 	@python -m src.check_params
 	@# As after a download without git, of which DVC wants to be told.
-	@[ -e .git ] || dvc config --local --quiet core.no_scm true
-	dvc repro
+	@[ -e .git ] || python -m dvc config --local --quiet core.no_scm true
+	python -m dvc repro
 	@# Again: DVC may have brought back what custom data were before.
 	@python -m src.check_params
 	@python -m src.close_runs
@@ -44,21 +45,21 @@ test: $(DEV)  ## run the tests
 	$(PYTEST)
 
 check: $(DEV)  ## formatting, lint, types, tests: what CI runs
-	ruff format --check .
-	ruff check .
-	mypy
+	python -m ruff format --check .
+	python -m ruff check .
+	python -m mypy
 	$(PYTEST)
 
 format: $(DEV)  ## rewrite the code in the project's format
-	ruff format .
-	ruff check --fix .
+	python -m ruff format .
+	python -m ruff check --fix .
 
 docs: $(READY)  ## put the tables that commands made into README.md and docs/
 	python -m docs.fill
 
 ui: $(READY)  ## compare runs at http://127.0.0.1:5000 (PORT=... to change)
 	@python -m src.close_runs
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false python -m mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1
 
 # The second resolution is bound to the versions of the first: tests run on what users get.
 lock: $(READY)  ## resolve pyproject.toml into requirements.lock and requirements-dev.lock

@@ -62,7 +62,9 @@ def _in_words(thing: str, lineage: "Lineage") -> str:
         for step in (*lineage.made_by, *lineage.used_by)
         for content in (*step.code, *step.inputs, *step.outputs)
     ]
-    lines.append(f"{len(set(contents))} hashes computed again, {len(lineage.faults())} faults")
+    faults = len(lineage.faults())
+    told = f"{faults} fault{'' if faults == 1 else 's'}"
+    lines.append(f"{len(set(contents))} hashes computed again, {told}")
     return "\n".join(lines)
 
 

@@ -52,6 +52,7 @@ def test_a_metric_leads_back_to_raw_bytes(finished: Clone) -> None:
         ("train.epochs", ["train", "finetune", "evaluate"]),
         ("finetune", ["finetune", "evaluate"]),
         ("src/models/cnn.py", ["train", "finetune", "evaluate"]),
+        ("data/tensors", ["preprocess", "download", "train", "finetune", "evaluate"]),
     ],
 )
 def test_a_thing_leads_back_and_forward(finished: Clone, thing: str, stages: list[str]) -> None:
@@ -62,7 +63,8 @@ def test_a_tampered_file_is_found_on_the_way(finished: Clone) -> None:
     with changed(finished.root / TENSORS, b"tampered"):
         _, printed = traced(finished, METRIC, fails=True)
     assert f"{TENSORS}: changed since" in printed
-    assert printed.splitlines()[-1] == f"error: {METRIC}: not as it was: {TENSORS}: changed since"
+    told = f"error: {METRIC}: not as it was: {TENSORS}: changed since"
+    assert printed.splitlines()[-1] == f"{told} evaluate read it (and 2 more)"
     (finished.root / TENSORS).rename(finished.root / "away")
     _, printed = traced(finished, METRIC, fails=True)
     assert f"{TENSORS}: missing" in printed
@@ -85,7 +87,10 @@ def test_a_changed_metric_is_found(finished: Clone) -> None:
     with changed(metrics, metrics.read_bytes().replace(str(value).encode(), b"0.999")):
         printed = traced(finished, METRIC, fails=True)[1]
     assert "finetuned.target.accuracy is 0.999, but its run" in printed
-    assert "has no nothing" in traced(finished, "reports/metrics.json:nothing", fails=True)[1]
+    assert (
+        "nothing cannot be read from it"
+        in traced(finished, "reports/metrics.json:nothing", fails=True)[1]
+    )
 
 
 def test_a_run_leads_back_even_when_the_workspace_has_moved_on(finished: Clone) -> None:

@@ -1,4 +1,4 @@
-"""Data that are well formed and surely not meant: what was seen, and what to do about it."""
+"""Data that are well formed, but hardly what was meant: what was seen, and what to do about it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path

@@ -55,7 +55,7 @@ def fetch(name: str, checksum: str, most: int, addresses: tuple[str, ...], downl
         for attempt in (1, 2):
             try:
                 return _save(_pieces(place, most), checksum, target)
-            except (_NotSentError, requests.RequestException, HTTPError, OSError) as error:
+            except (_NotSentError, HTTPError, OSError, ValueError) as error:
                 if is_refusal(error) and getattr(error, "filename", place) != place:
                     raise  # a full disk is no mirror's fault
                 if attempt == 1 and _is_broken(error):
@@ -64,7 +64,7 @@ def fetch(name: str, checksum: str, most: int, addresses: tuple[str, ...], downl
                 break
     raise UserError(
         f"{name}: no mirror had it: {'; '.join(failures)}. "
-        "DATA_MIRROR can name a folder or an http(s) address that has"
+        "DATA_MIRROR can name a folder or an http(s) address that has it"
     )
 
 
@@ -72,7 +72,8 @@ def _own(dataset: str) -> Iterator[str]:
     """The places that DATA_MIRROR names."""
     if own := os.environ.get("DATA_MIRROR"):
         scheme, separator, _ = own.partition("://")
-        if separator and scheme.lower() not in ("http", "https", "file"):
+        elsewhere = scheme.lower() == "file" and urlsplit(own).netloc not in ("", "localhost")
+        if separator and (scheme.lower() not in ("http", "https", "file") or elsewhere):
             raise UserError(
                 f"DATA_MIRROR: should be a folder or an http(s) address, not {without_secrets(own)}"
             )
@@ -220,7 +221,7 @@ def _reason(error: Exception) -> str:
             return f"no answer within {ANSWER:.0f} s"
         case ProtocolError():
             return "the connection broke"
-        case requests.RequestException():
+        case requests.RequestException() | ValueError():
             return "no proper answer"
         case OSError(strerror=str() as reason):
             return reason

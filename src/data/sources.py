@@ -54,7 +54,7 @@ def classes_of(dataset: str) -> tuple[str, ...]:
 def custom_folder(dataset: str) -> Path | None:
     """Where custom data are; a relative path starts at the repository's root."""
     path = dataset.removeprefix(FOLDER)
-    return paths.root() / path if path != dataset else None
+    return paths.root() / Path(path).expanduser() if path != dataset else None
 
 
 def raw_folder(dataset: str) -> Path:
@@ -103,7 +103,7 @@ def _copy_custom(custom: Path, folder: Path) -> None:
     """Whatever the files are called and however they are packed, the copies are as MNIST's are."""
     names, first = inspect(custom).classes, inspect(custom).first_label
     if first:
-        print(f"{custom}: labels count from {first}: {first} is taken as class 0, {names[0]}")
+        print(f"{custom}: labels count from 1: label 1 is the first class, called {names[0]}")
     _write(folder, *read_arrays(custom))
     with written_whole(folder / CLASSES) as partial:
         partial.write_text("".join(f"{name}\n" for name in names), "utf-8")

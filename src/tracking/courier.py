@@ -15,7 +15,7 @@ T = TypeVar("T")
 Write = Mapping[str, Any]  # something a run is told: see `_tell`
 
 PAUSE = 60.0  # seconds for which MLflow is left alone after it has not answered
-PATIENCE = 60.0  # seconds for which the begin of a run waits for a busy database
+PATIENCE = 60.0  # seconds for which the start of a run waits for a busy database
 BUSY = "TEMPORARILY_UNAVAILABLE"
 # MLflow would never take it: the run has been deleted, say.
 FINAL = (
@@ -35,7 +35,7 @@ class Courier:
         self.client, self.store, self.own = client, store, own
         self._address = address
         self._away_until = 0.0
-        self._warned = False
+        self._said: set[str] = set()
 
     def insist(self, call: Callable[["MlflowClient"], T]) -> T:
         """The call's result; a database that another program holds is waited for."""
@@ -67,10 +67,9 @@ class Courier:
             return None
         try:
             return call(self.client)
-        except FileNotFoundError:  # nothing to send: our bug
-            raise
         except (MlflowException, OSError) as error:
-            if isinstance(error, MlflowException) and error.error_code in FINAL:
+            # Or a file that was kept for it has been deleted.
+            if isinstance(error, FileNotFoundError) or getattr(error, "error_code", "") in FINAL:
                 self.warn(error, "The work goes on without it")
                 return refused
             self._away_until = time.monotonic() + PAUSE
@@ -87,12 +86,12 @@ class Courier:
         return self.attempt(tell, urgent=urgent, refused=True) or False
 
     def warn(self, error: Exception, consequence: str) -> None:
-        """Say once what MLflow did not take, and what follows from that."""
-        if not self._warned:
+        """Say what MLflow did not take, and what follows from that: each consequence once."""
+        if consequence not in self._said:
             driver = getattr(error.__cause__, "orig", None)  # SQLAlchemy says more, and less
             reason = without_secrets(first_line(driver or error))
             warn(f"MLflow at {self._address}: {reason}. {consequence}.")
-        self._warned = True
+        self._said.add(consequence)
 
 
 def _tell(client: "MlflowClient", run_id: str, write: Write) -> None:

@@ -1,6 +1,7 @@
 """What made a file, a metric or a run, and what came of it; every hash is computed again."""
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from src.config.parsing import read
 from src.config.values import flatten, value_at
-from src.core.errors import UserError
+from src.core.errors import UserError, warn
 from src.core.paths import METRICS, PARAMS, root
 from src.tracking import provenance
 from src.tracking.runs import made_by
@@ -50,9 +51,16 @@ class Step:
 
     def faults(self) -> Iterator[str]:
         """What is not as it was."""
-        for content in (*self.code, *self.inputs, *self.outputs):
-            if content.state not in (HERE, CACHED, COMMITTED):
-                yield f"{content.path}: {content.state}"
+        for did, contents in (
+            ("ran", self.code),
+            ("read it", self.inputs),
+            ("made it", self.outputs),
+        ):
+            for content in contents:
+                if content.state == CHANGED:
+                    yield f"{content.path}: {CHANGED} {self.name} {did}"
+                elif content.state not in (HERE, CACHED, COMMITTED):
+                    yield f"{content.path}: {content.state}"
         for key, value in self.changed.items():
             yield f"{PARAMS}: {key} was {self.parameters.get(key)}, and is {value}"
 
@@ -77,13 +85,19 @@ def trace(thing: str) -> Lineage:
     """
     path, _, metric = thing.partition(f"{METRICS.suffix}:")
     path = f"{path}{METRICS.suffix}" if metric else thing
+    if Path(path).is_absolute():
+        path = os.path.relpath(path)
     with opened(*EXPERIMENTS) as (client, experiments):
         book = _Book(client, experiments)
         stages = provenance.recorded_stages()
+        if not stages:
+            raise UserError(f"{thing}: nothing has been made yet; `dvc repro` makes it")
         made = [name for name in stages if _lies_in(path, provenance.outputs(name))]
         used = [name for name in stages if _is_read(path, name)]
         if not made and not used:
             return Lineage(tuple(book.steps_of(_find(client, experiments, thing))), ())
+        if metric and not made:
+            raise UserError(f"{path}: no stage makes it, so it has no metrics")
         before = _closure(made, provenance.upstream)
         after = _closure(used, provenance.downstream)
         lineage = Lineage(
@@ -96,9 +110,12 @@ def trace(thing: str) -> Lineage:
 
 
 def _lies_in(path: str, places: Iterable[str]) -> bool:
-    """Whether the path, or a folder around it, is one of the places."""
-    around = {str(Path(path)), *map(str, Path(path).parents)}
-    return any(place in around for place in places)
+    """Whether the path is one of the places, or lies in one, or around one."""
+    here = Path(path)
+    return any(
+        here == place or here in place.parents or place in here.parents
+        for place in map(Path, places)
+    )
 
 
 def _is_read(thing: str, stage: str) -> bool:
@@ -122,19 +139,16 @@ def _check_metric(client: "MlflowClient", step: Step, path: str, metric: str) ->
     """Raise UserError unless the file has the metric, with the value that the run has."""
     try:
         value = value_at(json.loads(Path(path).read_text("utf-8")), metric)
-    except (KeyError, ValueError) as error:  # it may be damaged
-        raise UserError(f"{path}: has no {metric}") from error
+    except (KeyError, ValueError, OSError) as error:  # it may be damaged or missing
+        raise UserError(f"{path}: {metric} cannot be read from it") from error
     logged = client.get_run(step.run).data.metrics if step.run else {}
     if logged.get(metric.replace(".", "_"), value) != value:
         raise UserError(f"{path}: {metric} is {value}, but its run {step.run} has another value")
 
 
 def _find(client: "MlflowClient", experiments: list[str], begin: str) -> "Entry":
-    found = [
-        run
-        for run in client.search_runs(experiments, max_results=50_000)
-        if run.info.run_id.startswith(begin)
-    ]
+    runs = client.search_runs(experiments, max_results=50_000)
+    found = [run for run in runs if begin and run.info.run_id.startswith(begin)]
     if len(found) != 1:
         raise UserError(
             f"{begin}: should be a file or folder of the pipeline, a parameter, or the beginning "
@@ -150,7 +164,7 @@ class _Book:
         self._client = client
         self._pipeline = experiments[EXPERIMENTS.index(PIPELINE)]
         self._now = flatten(read())
-        self._md5 = cache(provenance.md5)
+        self._md5, self._md5_in_git = cache(provenance.md5), cache(provenance.md5_in_git)
 
     def present(self, stage: str) -> Step:
         """What made the present outputs of a stage, also if DVC took them from its cache."""
@@ -184,7 +198,7 @@ class _Book:
             for run_id in reversed(_tagged(entry, "upstream.").values()):
                 if run_id not in seen:
                     seen.add(run_id)
-                    waiting.append(self._client.get_run(run_id))
+                    waiting += _by_id(self._client, run_id)
 
     def _past(self, entry: "Entry") -> Step:
         tags = entry.data.tags
@@ -217,10 +231,21 @@ class _Book:
             state = self._state(path, md5)
             if state != HERE:
                 state = CACHED if _is_cached(md5) else GONE
-                if commit and provenance.md5_in_git(commit, path) == md5:
+                if commit and self._md5_in_git(commit, path) == md5:
                     state = COMMITTED
             found.append(Content(path, md5, state))
         return tuple(found)
+
+
+def _by_id(client: "MlflowClient", run_id: str) -> list["Entry"]:
+    """The run; nothing if it has been removed from MLflow."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return [client.get_run(run_id)]
+    except MlflowException:
+        warn(f"run {run_id} is no longer in MLflow: what made it is not known")
+        return []
 
 
 def _tagged(entry: "Entry", begin: str) -> dict[str, str]:

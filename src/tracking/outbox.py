@@ -66,7 +66,7 @@ class Outbox:
         """Let go of the run: no write follows."""
         self._closed.set()
         if not self._waiting:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            _remove(self._folder)
         self._lock.release()
 
     def _keep(self, write: Write) -> None:
@@ -108,17 +108,23 @@ def deliver_left(courier: Courier) -> set[str]:
 
 def _deliver_left(courier: Courier, folder: Path, alive: set[str]) -> None:
     label = _read(folder / LABEL)
-    if label.get("store", courier.store) != courier.store:
+    if not label:  # its process has just ended by itself
+        return
+    if label["store"] != courier.store:
         return  # until that store is opened
-    # Else its process has just ended by itself, or this is a copy of the folder of a living run.
-    if label == _label(courier, folder):
-        run_id, _, token = folder.name.partition("-")
-        writes = list(_kept(folder))
-        closed = any("status" in write for write in writes)
-        if not (closed or run_id in alive or _lives_elsewhere(courier, run_id, token)):
-            writes.append(ended("KILLED"))
-        if not all(courier.deliver(run_id, write) for write in writes):
-            return
+    run_id, _, token = folder.name.partition("-")
+    writes = list(_kept(folder))
+    closed = any("status" in write for write in writes) or run_id in alive
+    is_copy = label != _label(courier, folder)  # of a folder whose process may be alive
+    if not (closed or is_copy or _lives_elsewhere(courier, run_id, token)):
+        writes.append(ended("KILLED"))
+    if all(courier.deliver(run_id, write) for write in writes):
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """The label first: without it, nobody takes the rest for that of an abandoned run."""
+    (folder / LABEL).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 

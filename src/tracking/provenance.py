@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -78,8 +78,8 @@ def recorded(stage: str) -> Execution | None:
     entry = _locked().get(stage)
     if entry is None:
         return None
-    deps = {dep["path"]: dep["md5"] for dep in entry["deps"]}
-    return Execution(entry["cmd"], deps, entry["params"][str(PARAMS)])
+    deps = {dep["path"]: dep["md5"] for dep in entry.get("deps", ())}
+    return Execution(entry["cmd"], deps, entry.get("params", {}).get(str(PARAMS), {}))
 
 
 def recorded_stages() -> list[str]:
@@ -96,7 +96,7 @@ def execution(stage: str) -> Execution:
 
 def outputs(stage: str) -> dict[str, str]:
     """The files and folders that a recorded stage made, and the MD5 that they had then."""
-    return {out["path"]: out["md5"] for out in _locked()[stage]["outs"]}
+    return {out["path"]: out["md5"] for out in _locked()[stage].get("outs", ())}
 
 
 def is_current(stage: str, wanted: Sequence[Path]) -> bool:
@@ -161,44 +161,41 @@ def warn_of_shallow_clone() -> None:
 def md5(path: Path) -> str:
     """The content's hash as DVC computes it; for a folder, that of a list of its files' hashes."""
     if path.is_dir():
-        ignored = _ignored()
-        files = sorted(
-            file.relative_to(path).as_posix()
-            for file in path.rglob("*")
-            if file.is_file() and not ignored.match_file(file)
-        )
-        listing = [{"md5": md5(path / file), "relpath": file} for file in files]
-        return f"{_md5_of(json.dumps(listing).encode())}.dir"
+        files = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
+        ignored = DVC_IGNORE.read_text("utf-8") if DVC_IGNORE.exists() else ""
+        return _md5_of_folder(path, files, ignored, lambda file: md5(path / file))
     if not path.exists():
         raise UserError(f"{path}: not found; `dvc repro` makes it")
     return _md5_of(path.read_bytes())
 
 
 def md5_in_git(commit: str, path: str) -> str | None:
-    """The hash of a file or folder in a commit, as far as that is known here."""
+    """The hash of a file or folder in a commit; None if git has it not."""
+
+    def show(file: str) -> bytes:
+        return _git_bytes("show", f"{commit}:./{file}")
+
     try:
         listed = _git("ls-tree", "-r", "--name-only", commit, "--", path).splitlines()
         if listed == [path]:
-            return _md5_of(_git_bytes("show", f"{commit}:{path}"))
+            return _md5_of(show(path))
         files = [name.removeprefix(f"{path}/") for name in listed]
+        ignored = show(str(DVC_IGNORE)).decode()
         return _md5_of_folder(
-            Path(path), files, lambda file: _md5_of(_git_bytes("show", f"{commit}:{path}/{file}"))
+            Path(path), files, ignored, lambda file: _md5_of(show(f"{path}/{file}"))
         )
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, ValueError, subprocess.CalledProcessError):
         return None
 
 
-def _md5_of_folder(folder: Path, files: list[str], hashed: Callable[[str], str]) -> str:
-    ignored = _ignored()
-    kept = sorted(file for file in files if not ignored.match_file(folder / file))
+def _md5_of_folder(
+    folder: Path, files: Iterable[str], ignored: str, hashed: Callable[[str], str]
+) -> str:
+    """ignored: the lines of .dvcignore, among them code that cannot change a result."""
+    spec = GitIgnoreSpec.from_lines(ignored.splitlines())
+    kept = sorted(file for file in files if not spec.match_file(folder / file))
     listing = [{"md5": hashed(file), "relpath": file} for file in kept]
     return f"{_md5_of(json.dumps(listing).encode())}.dir"
-
-
-def _ignored() -> GitIgnoreSpec:
-    """What DVC leaves out of folders, among it code that cannot change a result."""
-    lines = DVC_IGNORE.read_text().splitlines() if DVC_IGNORE.exists() else []
-    return GitIgnoreSpec.from_lines(lines)
 
 
 def _md5_of(content: bytes) -> str:
@@ -206,7 +203,13 @@ def _md5_of(content: bytes) -> str:
 
 
 def _locked() -> dict[str, Any]:
-    stages: dict[str, Any] = read(DVC_LOCK)["stages"] if DVC_LOCK.exists() else {}
+    if not DVC_LOCK.exists():
+        return {}
+    stages: dict[str, Any] = read(DVC_LOCK).get("stages", {})
+    for entry in stages.values():
+        for content in (*entry.get("deps", ()), *entry.get("outs", ())):
+            if not {"path", "md5"} <= content.keys():
+                raise UserError(f"{DVC_LOCK}: damaged; git checkout {DVC_LOCK} brings it back")
     return stages
 
 

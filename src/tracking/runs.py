@@ -86,6 +86,7 @@ class Run(Reporter):
 
     def file(self, path: Path) -> None:
         """Keep a copy of a file, or of a folder's files under the folder's name."""
+        path.stat()  # a missing one is a bug of ours, and no fault of the store
         self._outbox.send({"file": str(path)})
 
 

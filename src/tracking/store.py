@@ -109,7 +109,7 @@ class _Store:
 
 
 def _as_in_url(path: Path) -> str:
-    # SQLAlchemy reads what follows a ? as options, and % as the begin of a character's code.
+    # SQLAlchemy reads what follows a ? as options, and % as the start of a character's code.
     return os.path.relpath(path) if {"?", "%"} & {*str(path)} else str(path)
 
 

@@ -124,7 +124,7 @@ def test_labels_may_count_from_1(
     dataset = f"folder:{folder}"
     assert facts_of(dataset).classes == ("1", "2", "3")
     obtain(dataset, raw_folder(dataset), tmp_path)
-    assert "labels count from 1: 1 is taken as class 0, 1" in capsys.readouterr().out
+    assert "labels count from 1: label 1 is the first class, called 1" in capsys.readouterr().out
     assert np.unique(read_idx(raw_folder(dataset) / "t10k-labels-idx1-ubyte.gz")).tolist() == [
         0,
         1,

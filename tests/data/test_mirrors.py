@@ -99,6 +99,8 @@ HOSTILE: dict[str, tuple[Answer, str]] = {
     "partial content": (status("206 Partial Content"), "HTTP 206"),
     "no answer at all": (sends(), "no proper answer"),
     "no HTTP": (sends(b"SSH-2.0-OpenSSH_9.2\r\n"), "no proper answer"),
+    "no length": (sends(OK, b"Content-Length: abc\r\n\r\n", CONTENT), "no proper answer"),
+    "sends nowhere": (redirects("http://[x"), "no proper answer"),
     "empty": (body(b""), "its checksum is wrong"),
     "short": (body(CONTENT[:50], length=len(CONTENT)), "the connection broke"),
     "wrong bytes": (body(bytes(len(CONTENT))), "its checksum is wrong"),
