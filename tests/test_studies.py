@@ -14,6 +14,9 @@ import pytest
 from tests.clones import Clone, clone
 
 
+COMPLETE = " complete  val loss "  # in the line of a training
+
+
 @dataclass(frozen=True)
 class Study:
     """What is left of a command that was killed and called again, and then ran undisturbed."""
@@ -101,28 +104,30 @@ def tables(folder: Path) -> dict[str, str]:
 def kill_in_the_middle(project: Clone, *command: str) -> str:
     """SIGKILL for the workers after the first training, and for the command after another one.
 
-    Returns what was printed in between.
+    Returns what is told of a lost worker.
     """
     process = project.start(*command, "--workers", "2")
     assert process.stdout is not None
-    wait_for_training(process.stdout)
+    wait_for(process.stdout, COMPLETE)
     for worker in psutil.Process(process.pid).children():
         worker.kill()
-    printed = wait_for_training(process.stdout)
+    # A result that was already on its way may be told before.
+    lost = wait_for(process.stdout, "will be run again")
+    wait_for(process.stdout, COMPLETE)
     workers = psutil.Process(process.pid).children()
     process.kill()
     process.communicate()
     assert not psutil.wait_procs(workers, timeout=30)[1]
-    return printed
+    return lost
 
 
-def wait_for_training(output: Iterator[str]) -> str:
-    """All lines up to the one of the next training that is complete."""
+def wait_for(output: Iterator[str], text: str) -> str:
+    """The next line with the text."""
     lines = []
     for line in output:
         lines.append(line)
-        if " complete  val loss " in line:
-            return "".join(lines)
+        if text in line:
+            return line
     raise AssertionError("".join(lines))
 
 
