@@ -13,7 +13,6 @@ import pytest
 
 from tests.clones import Clone, clone
 
-
 COMPLETE = " complete  val loss "  # in the line of a training
 
 
