@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
+from src.tracking.store import existing
 from tests.clones import STAGES, Clone
 
 METRIC = "reports/metrics.json:finetuned.target.accuracy"
@@ -128,5 +130,6 @@ def test_json_has_the_same(finished: Clone) -> None:
 
 def test_what_is_not_known_is_told_in_one_line(finished: Clone) -> None:
     printed = finished.here("src.lineage", "models/nothing", fails=True)
-    assert printed.startswith("error: models/nothing: should be a file or folder of the pipeline")
+    assert printed.startswith("error: models/nothing: should be a file or folder that")
     assert printed.count("\n") == 1
+    assert existing(MlflowClient(f"sqlite:///{finished.root / 'mlflow.db'}")) == ["1"]

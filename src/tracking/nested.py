@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from src.config.values import flatten
 from src.core.progress import Ended, Epoch, Observer
 from src.tracking.courier import Courier
-from src.tracking.outbox import ALIVE
 from src.tracking.provenance import code_tags
 from src.tracking.runs import Run, origin_tags, process_tags, start_run
 from src.tracking.store import PIPELINE, connected, creating
@@ -136,9 +135,7 @@ def track_study(
         if "DVC_STAGE" in os.environ:
             origin["dvc.stage"] = os.environ["DVC_STAGE"]
         with _record(courier, own, name, key, params) as record:
-            process = process_tags(courier)
-            del process[ALIVE]  # which the run keeps up to date
-            record.tags({**process, **origin})
+            record.tags({**process_tags(), **origin})
             yield TrackedStudy(courier, own, record, origin)
 
 

@@ -14,7 +14,7 @@ from src.core.errors import UserError, warn
 from src.core.paths import METRICS, PARAMS, root
 from src.tracking import provenance
 from src.tracking.runs import made_by
-from src.tracking.store import EXPERIMENTS, PIPELINE, opened
+from src.tracking.store import PIPELINE, existing, opened
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -87,15 +87,13 @@ def trace(thing: str) -> Lineage:
     path = f"{path}{METRICS.suffix}" if metric else thing
     if Path(path).is_absolute():
         path = os.path.relpath(path)
-    with opened(*EXPERIMENTS) as (client, experiments):
-        book = _Book(client, experiments)
+    with opened(PIPELINE) as (client, [pipeline]):
+        book = _Book(client, pipeline)
         stages = provenance.recorded_stages()
-        if not stages:
-            raise UserError(f"{thing}: nothing has been made yet; `dvc repro` makes it")
         made = [name for name in stages if _lies_in(path, provenance.outputs(name))]
         used = [name for name in stages if _is_read(path, name)]
         if not made and not used:
-            return Lineage(tuple(book.steps_of(_find(client, experiments, thing))), ())
+            return Lineage(tuple(book.steps_of(_find(client, thing))), ())
         if metric and not made:
             raise UserError(f"{path}: no stage makes it, so it has no metrics")
         before = _closure(made, provenance.upstream)
@@ -146,13 +144,13 @@ def _check_metric(client: "MlflowClient", step: Step, path: str, metric: str) ->
         raise UserError(f"{path}: {metric} is {value}, but its run {step.run} has another value")
 
 
-def _find(client: "MlflowClient", experiments: list[str], begin: str) -> "Entry":
-    runs = client.search_runs(experiments, max_results=50_000)
+def _find(client: "MlflowClient", begin: str) -> "Entry":
+    runs = client.search_runs(existing(client), max_results=50_000)
     found = [run for run in runs if begin and run.info.run_id.startswith(begin)]
     if len(found) != 1:
         raise UserError(
-            f"{begin}: should be a file or folder of the pipeline, a parameter, or the beginning "
-            f"of one run's id in MLflow, not of {len(found)}"
+            f"{begin}: should be a file or folder that `dvc repro` has made or read, a parameter, "
+            f"or the beginning of one run's id in MLflow, not of {len(found)}"
         )
     return found[0]
 
@@ -160,9 +158,8 @@ def _find(client: "MlflowClient", experiments: list[str], begin: str) -> "Entry"
 class _Book:
     """Steps, from dvc.lock or from MLflow's tags; each hash is computed once."""
 
-    def __init__(self, client: "MlflowClient", experiments: list[str]) -> None:
-        self._client = client
-        self._pipeline = experiments[EXPERIMENTS.index(PIPELINE)]
+    def __init__(self, client: "MlflowClient", pipeline: str) -> None:
+        self._client, self._pipeline = client, pipeline
         self._now = flatten(read())
         self._md5, self._md5_in_git = cache(provenance.md5), cache(provenance.md5_in_git)
 

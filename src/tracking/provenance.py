@@ -170,7 +170,7 @@ def md5(path: Path) -> str:
 
 
 def md5_in_git(commit: str, path: str) -> str | None:
-    """The hash of a file or folder in a commit; None if git has it not."""
+    """The hash of a file or folder in a commit; None if git does not have it."""
 
     def show(file: str) -> bytes:
         return _git_bytes("show", f"{commit}:./{file}")

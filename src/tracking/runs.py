@@ -109,18 +109,18 @@ def track(stage: str, params: Mapping[str, Any]) -> Iterator[Run]:
 def start_run(courier: Courier, experiment: str, name: str, tags: Mapping[str, str]) -> Run:
     """A new run; as a context manager it ends when its block does."""
     # Created with its tags: if the process is killed right after, the run can still be closed.
-    all_tags = {**process_tags(courier), **tags}
+    sign = LOCKED if courier.own else f"{time.time():.0f}"
+    all_tags = {**process_tags(), ALIVE: sign, **tags}
     created = courier.insist(
         lambda client: client.create_run(experiment, run_name=name, tags=all_tags)
     )
     return Run(courier, created.info.run_id)
 
 
-def process_tags(courier: Courier) -> dict[str, str]:
-    """Which process has a run open, and how others see that it is still there."""
+def process_tags() -> dict[str, str]:
+    """Where, and by which command, a run was made."""
     return {
         "host": platform.node(),
-        ALIVE: LOCKED if courier.own else f"{time.time():.0f}",
         "mlflow.source.name": " ".join(["python", *map(without_secrets, sys.orig_argv[1:])]),
     }
 

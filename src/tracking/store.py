@@ -204,9 +204,8 @@ def _id(courier: Courier, store: _Store, name: str, experiment: "Experiment | No
 def _close_abandoned(courier: Courier) -> None:
     """Close the runs whose process was killed before it could."""
     alive = deliver_left(courier)
-    found = (courier.client.get_experiment_by_name(name) for name in EXPERIMENTS)
     running = courier.client.search_runs(
-        [experiment.experiment_id for experiment in found if experiment],
+        existing(courier.client),
         f"attributes.status = 'RUNNING' and tags.{ALIVE} LIKE '%'",
     )
     for run in running:
@@ -214,6 +213,12 @@ def _close_abandoned(courier: Courier) -> None:
         folder_is_gone = run.data.tags[ALIVE] == LOCKED and courier.own and _is_old(run)
         if run.info.run_id not in alive and (folder_is_gone or is_stale(run.data.tags[ALIVE])):
             courier.deliver(run.info.run_id, ended("KILLED"))
+
+
+def existing(client: "MlflowClient") -> list[str]:
+    """The ids of the experiments that there are by now."""
+    found = (client.get_experiment_by_name(name) for name in EXPERIMENTS)
+    return [experiment.experiment_id for experiment in found if experiment]
 
 
 def _is_old(run: "Entry") -> bool:
