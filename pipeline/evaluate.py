@@ -1,7 +1,7 @@
 """Test the models on the test images, which no other stage may read."""
 
+from src.config.params import Pipeline as Params
 from src.config.parsing import read
-from src.config.sections import EvaluateConfig, RuntimeConfig, Section, Seed
 from src.core import paths
 from src.core.cli import run
 from src.core.finding import publish
@@ -10,20 +10,18 @@ from src.data.checks import load_params
 from src.data.doubts import read_warnings
 from src.data.imageset import load_images
 from src.evaluation.accuracy import accuracies, details, learning_curves, transfer, write_metrics
+from src.evaluation.attribution import attributions
 from src.evaluation.calibration import calibration
 from src.evaluation.comparison import comparisons
+from src.evaluation.features import features
 from src.evaluation.label_issues import label_issues
 from src.evaluation.predictions import evaluate_all, fingerprint
 from src.evaluation.robustness import robustness
 from src.evaluation.subjects import SUBJECTS, TENSORS
 from src.models.checkpoint import load_model
+from src.pages.index import write_report
+from src.tracking.provenance import running
 from src.tracking.runs import track
-
-
-class Params(Section):
-    seed: Seed
-    runtime: RuntimeConfig
-    evaluate: EvaluateConfig
 
 
 def main() -> None:
@@ -48,10 +46,14 @@ def main() -> None:
             learning_curves({"train": paths.TRAIN_HISTORY, "finetune": paths.FINETUNE_HISTORY}),
             calibration(found, models, vals, config.calibration_bins),
             robustness(models, tests, params.seed),
+            attributions(found, models),
+            features(found, models),
         ]
         write_metrics(found, doubted, paths.METRICS)
         publish(findings, paths.EVALUATION, tracked)
-        tracked.file(paths.METRICS)
+        write_report(running("evaluate"))
+        for path in (paths.METRICS, paths.REPORT):
+            tracked.file(path)
 
 
 if __name__ == "__main__":

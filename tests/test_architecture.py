@@ -27,7 +27,7 @@ FLOORS = [
     {"data"},
     {"models"},
     {"training"},
-    {"evaluation", "tracking"},
+    {"evaluation", "tracking", "pages"},
     {"execution"},
     STUDIES,
 ]
@@ -172,6 +172,7 @@ def test_outputs_in_dvc_yaml_are_the_paths_in_code() -> None:
             paths.FINETUNE_HISTORY,
             paths.METRICS,
             paths.EVALUATION,
+            paths.REPORT,
         )
     }
 

@@ -75,7 +75,7 @@ def test_the_reports_name_the_classes(project: Clone) -> None:
     assert counts["class"].tolist() == LETTERS
     predicted = pd.read_csv(folder / "evaluation/predictions_finetuned_target.csv")
     assert set(predicted["actual"]) == {*SIGNS}
-    assert (folder / "evaluation/label_issues_source.png").exists()
+    assert (folder / "evaluation/label_issues_source.svg").exists()
 
 
 def test_a_second_repro_runs_nothing(project: Clone) -> None:

@@ -88,8 +88,8 @@ def test_the_evaluation_agrees_with_itself(project: Clone) -> None:
     assert transfer.loc["base model, zero-shot", "loss"] == metrics["base"]["target"]["loss"]
     per_class = pd.read_csv(folder / "per_class.csv")
     assert len(per_class) == 5 * 10
-    pictures = {path.name for path in folder.glob("*.png")}
-    assert {"confusion_base.png", "curves.png", "mistakes_base_source.png"} <= pictures
+    pictures = {path.name for path in folder.glob("*.svg")}
+    assert {"confusion_base_source.svg", "curves.svg", "mistakes_base_source.svg"} <= pictures
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -273,7 +273,7 @@ def test_metrics_and_plots_can_be_shown(project: Clone) -> None:
     printed = project.call("dvc", "plots", "show")
     page = Path(printed.strip().removeprefix("file://"))
     assert page.is_file()
-    assert list(page.parent.rglob("*curves.png"))
+    assert list(page.parent.rglob("*curves.svg"))
 
 
 def test_source_and_target_may_be_the_same_data(project: Clone, same_data: Experiment) -> None:

@@ -22,7 +22,9 @@ from src.config.values import with_values
 GRID = 10_000  # points at most: they are listed
 
 
-class Params(Section):
+class Pipeline(Section):
+    """What decides the results of the stages."""
+
     seed: Seed
     runtime: RuntimeConfig
     data: DataConfig
@@ -30,6 +32,9 @@ class Params(Section):
     train: TrainConfig
     finetune: FinetuneConfig
     evaluate: EvaluateConfig
+
+
+class Params(Pipeline):
     tune: TuneConfig
 
     @model_validator(mode="after")

@@ -23,6 +23,12 @@ def written_whole(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def write_text(text: str, path: Path) -> None:
+    """Write a text file, whole or not at all."""
+    with written_whole(path) as partial:
+        partial.write_text(text, "utf-8")
+
+
 @contextmanager
 def waited_for(lock: Path, holder: str) -> Iterator[None]:
     """Hold a lock for the length of the block; says who holds it if that takes time."""

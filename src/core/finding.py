@@ -9,9 +9,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from src.core.errors import warn
-from src.core.files import written_whole
+from src.core.files import write_text
 from src.core.plots import save_figure
 from src.core.tables import write_csv
+
+SUMMARY = "summary.txt"  # what was printed
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,12 @@ class Record(Protocol):
 
 
 def publish(findings: Iterable[Finding], folder: Path, record: Record) -> None:
-    """Print texts, write tables and figures into `folder`, log it and the metrics to `record`."""
+    """Print texts, write them, tables and figures into `folder`, log it and metrics to `record`."""
+    printed = ""
     for finding in findings:
         if finding.text:
             print(finding.text)
+            printed += f"{finding.text}\n"
         for warning in finding.warnings:
             warn(warning)
         for name, table in finding.tables.items():
@@ -46,7 +50,8 @@ def publish(findings: Iterable[Finding], folder: Path, record: Record) -> None:
         for name, figure in finding.figures.items():
             save_figure(figure, folder / name)
         for name, document in finding.documents.items():
-            with written_whole(folder / name) as partial:
-                partial.write_text(document, "utf-8")
+            write_text(document, folder / name)
         record.metrics(finding.metrics)
+    if printed:
+        write_text(printed, folder / SUMMARY)
     record.file(folder)

@@ -26,6 +26,8 @@ BASE_MODEL = Path("models/base.safetensors")
 FINETUNED_MODEL = Path("models/finetuned.safetensors")
 SCRATCH_MODEL = Path("models/scratch.safetensors")
 
+REPORTS = Path("reports")
+REPORT = REPORTS / "index.html"
 DATA_REPORT, WARNINGS = Path("reports/data"), "warnings.csv"
 TRAIN_HISTORY = Path("reports/train.csv")
 FINETUNE_HISTORY = Path("reports/finetune.csv")

@@ -6,6 +6,14 @@ import pandas as pd
 
 from src.core.files import written_whole
 
+NAMES = ("class", "label", "suggested", "actual", "predicted")  # columns with names of classes
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table that `write_csv` wrote; a class may be called 01 or NA."""
+    types = dict.fromkeys(NAMES, str)
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
+
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write the table, whole or not at all, without its index."""

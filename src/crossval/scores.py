@@ -35,7 +35,7 @@ def scores(folds: Sequence[HeldOut], data: ImageSet, train_images: int, most: in
     metrics = {key: float(whole[key]) for key in ("accuracy", "loss")}
     return Finding(
         {"folds.csv": table, "label_issues.csv": issues},
-        {"label_issues.png": picture},
+        {"label_issues.svg": picture},
         {**metrics, "label_issues": len(issues)},
         in_words(table, len(issues)),
     )

@@ -1,15 +1,16 @@
 """What is in a data set: counts, pixels, duplicates, and what its classes look like."""
 
 import hashlib
-import textwrap
 from collections.abc import Mapping
 
 import pandas as pd
+import torch
 from matplotlib.figure import Figure
 
 from src.core.finding import Finding
 from src.core.paths import WARNINGS
-from src.core.plots import drawable, legible
+from src.core.plots import shortened
+from src.core.sheets import contact_sheet
 from src.data.doubts import doubts
 from src.data.imageset import ImageSet
 from src.data.pixels import histogram, mean_and_std
@@ -28,8 +29,8 @@ def overview(roles: Mapping[str, Splits], names: Mapping[str, str]) -> Finding:
     for role, splits in roles.items():
         tables[f"{role}/class_counts.csv"] = class_counts(splits)
         tables[f"{role}/pixels.csv"] = pixel_statistics(splits)
-        figures[f"{role}/samples.png"] = draw_samples(splits.train)
-        figures[f"{role}/means.png"] = draw_means(splits.train)
+        figures[f"{role}/samples.svg"] = draw_samples(splits.train)
+        figures[f"{role}/means.svg"] = draw_means(splits.train)
         counts = {name: len(data) for name, data in splits._asdict().items()}
         counts["duplicate_test"] = twins.loc[twins["test_set"] == role, "test_index"].nunique()
         metrics |= {f"{role}_{name}_images": count for name, count in counts.items()}
@@ -105,37 +106,21 @@ def _keys(data: ImageSet) -> list[tuple[bytes, str]]:
 
 def draw_samples(data: ImageSet) -> Figure:
     """The first images of each class, a row per class, of the first classes."""
-    classes, (channels, height, width) = data.classes[:ROWS], data.image_shape
-    count = len(classes)
-    sheet = data.images.new_zeros(channels, count * height, COLUMNS * width)
-    for label in range(count):
-        for column, image in enumerate(data.images[data.labels == label][:COLUMNS]):
-            top, left = label * height, column * width
-            sheet[:, top : top + height, left : left + width] = image
-    figure = Figure(figsize=(COLUMNS * 0.6, count * 0.6 + 0.4), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(drawable(sheet), cmap="gray_r")
-    axes.set_yticks([(label + 0.5) * height for label in range(count)], legible(classes))
-    axes.set_xticks([])
-    axes.set_title(
-        "training images"
-        if count == len(data.classes)
-        else f"{count} classes of {len(data.classes)}"
-    )
-    return figure
+    classes, shown, captions = data.classes[:ROWS], [], []
+    for label, name in enumerate(shortened(classes)):
+        images = data.images[data.labels == label][:COLUMNS]
+        shown += [images, images.new_zeros(COLUMNS - len(images), *data.image_shape)]
+        captions += [name, *[""] * (COLUMNS - 1)]
+    title = "training images"
+    if len(classes) < len(data.classes):
+        title += f" of {len(classes)} of {len(data.classes)} classes"
+    return contact_sheet(torch.cat(shown), captions, title, COLUMNS, cell=0.5)
 
 
 def draw_means(data: ImageSet) -> Figure:
-    """The mean image of each class."""
-    rows = -(-len(data.classes) // COLUMNS)
-    figure = Figure(figsize=(COLUMNS * 0.8, rows + 0.4), layout="constrained")
-    figure.suptitle("mean training image")
-    names = legible(data.classes)
-    short = max(len(name) for name in names) <= 3
-    for label, axes in enumerate(figure.subplots(rows, COLUMNS, squeeze=False).flat):
-        axes.axis("off")
-        members = data.images[data.labels == label]
-        if len(members):
-            axes.imshow(drawable(members.double().mean(0).byte()), cmap="gray_r")
-            axes.set_title(textwrap.fill(names[label], 12), size="large" if short else 7)
-    return figure
+    """The mean image of each class; black without images."""
+    means = [
+        members.double().mean(0).nan_to_num().byte()
+        for members in (data.images[data.labels == label] for label in range(len(data.classes)))
+    ]
+    return contact_sheet(torch.stack(means), shortened(data.classes), "mean training images", 10)

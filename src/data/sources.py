@@ -8,7 +8,7 @@ import numpy as np
 
 from src.core import paths
 from src.core.errors import UserError
-from src.core.files import written_whole
+from src.core.files import write_text
 from src.data.catalogue import CATALOGUE, Facts, Packaged, Published
 from src.data.folders import CLASSES, inspect, read_arrays, read_class_names
 from src.data.idx import (
@@ -105,8 +105,7 @@ def _copy_custom(custom: Path, folder: Path) -> None:
     if first:
         print(f"{custom}: labels count from 1: label 1 is the first class, called {names[0]}")
     _write(folder, *read_arrays(custom))
-    with written_whole(folder / CLASSES) as partial:
-        partial.write_text("".join(f"{name}\n" for name in names), "utf-8")
+    write_text("".join(f"{name}\n" for name in names), folder / CLASSES)
 
 
 def _write(folder: Path, *arrays: Array) -> None:

@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from src.core.errors import UserError, first_line
-from src.core.files import written_whole
+from src.core.files import write_text
 from src.core.finding import Finding
-from src.core.plots import legible
+from src.core.plots import shortened
+from src.core.sheets import contact_sheet
 from src.evaluation import figures
 from src.evaluation.metrics import confusion, per_class, predictions
 from src.evaluation.predictions import Evaluation, Evaluations
@@ -28,23 +29,28 @@ def write_metrics(evaluations: Evaluations, doubted: pd.DataFrame, path: Path) -
         }
         for subject in PRODUCTS
     }
-    with written_whole(path) as partial:
-        partial.write_text(json.dumps(tree, indent=2) + "\n")
+    write_text(json.dumps(tree, indent=2) + "\n", path)
 
 
 def accuracies(evaluations: Evaluations, doubted: pd.DataFrame) -> Finding:
     """Every metric; as text, accuracy and its interval, a line per model and test set."""
     metrics: dict[str, float] = {}
-    lines = []
+    rows, lines = [], []
     for model, tests in evaluations.items():
         for test, evaluation in tests.items():
             leaves = _leaves(evaluation, test, doubted)
+            rows.append({"model": model, "test": test, **leaves})
             metrics |= {f"{model}_{test}_{name}": value for name, value in leaves.items()}
             value, low, high = (
                 100 * leaves[key] for key in ("accuracy", "accuracy_lo", "accuracy_hi")
             )
             lines.append(f"{model:>9} on {test}: {value:6.2f} %  ({low:.2f} to {high:.2f})")
-    return Finding(metrics=metrics, text="\n".join(lines), warnings=tuple(doubted["warning"]))
+    return Finding(
+        {"accuracy.csv": pd.DataFrame(rows)},
+        metrics=metrics,
+        text="\n".join(lines),
+        warnings=tuple(doubted["warning"]),
+    )
 
 
 def _leaves(evaluation: Evaluation, test: str, doubted: pd.DataFrame) -> dict[str, float]:
@@ -59,44 +65,45 @@ def details(evaluations: Evaluations, most: int) -> Finding:
             logits, labels, names = evaluation.logits, evaluation.labels, evaluation.classes
             table = predictions(logits, labels, names)
             tables[f"predictions_{model}_{test}.csv"] = table
-            drawn[f"mistakes_{model}_{test}.png"] = _mistakes(evaluation, table, most)
+            drawn[f"mistakes_{model}_{test}.svg"] = _mistakes(
+                f"{model} on {test}", evaluation, table, most
+            )
+            counts = confusion(logits, labels)
+            drawn[f"confusion_{model}_{test}.svg"] = figures.confusion(
+                f"{model} on {test}", counts, names
+            )
             classes.append(per_class(logits, labels, names).assign(model=model, test=test))
-        panels = {
-            f"{model} on {test}": (confusion(each.logits, each.labels), each.classes)
-            for test, each in tests.items()
-        }
-        drawn[f"confusion_{model}.png"] = figures.confusion(panels)
     return Finding({**tables, "per_class.csv": pd.concat(classes)}, drawn)
 
 
-def _mistakes(evaluation: Evaluation, table: pd.DataFrame, most: int) -> Figure:
+def _mistakes(name: str, evaluation: Evaluation, table: pd.DataFrame, most: int) -> Figure:
     wrong = table[table["actual"] != table["predicted"]]
     worst = wrong.sort_values("confidence", ascending=False, kind="stable").head(most)
-    names = dict(zip(evaluation.classes, legible(evaluation.classes), strict=True))
+    names = dict(zip(evaluation.classes, shortened(evaluation.classes), strict=True))
     captions = [
         f"{names[row['actual']]} → {names[row['predicted']]}  {row['confidence']:.2f}"
         for _, row in worst.iterrows()
     ]
-    title = f"{len(wrong)} mistakes of {len(table)}: actual, predicted, confidence"
-    return figures.images(evaluation.images[worst.index.tolist()], captions, title)
+    title = f"{name}: {len(wrong)} mistakes of {len(table)}"
+    return contact_sheet(evaluation.images[worst.index.tolist()], captions, title)
 
 
 def transfer(evaluations: Evaluations) -> Finding:
-    """All models on the target's test images: what the base model contributes."""
+    """A picture of all models on the target's test images: what the base model contributes."""
     rows = [
         {"model": subject.title, **evaluations[subject.name][TARGET].metrics}
         for subject in SUBJECTS
         if TARGET in subject.tests
     ]
     table = pd.DataFrame(rows)
-    return Finding({"transfer.csv": table}, {"transfer.png": figures.transfer(table)})
+    return Finding(figures={"transfer.svg": figures.transfer(table)})
 
 
 def learning_curves(histories: Mapping[str, Path]) -> Finding:
     """Loss and validation accuracy by epoch, from the tables that the training stages left."""
     try:
         tables = {name: pd.read_csv(path) for name, path in histories.items()}
-        return Finding(figures={"curves.png": figures.learning_curves(tables)})
+        return Finding(figures={"curves.svg": figures.learning_curves(tables)})
     except (ValueError, KeyError) as error:
         files = " or ".join(str(path) for path in histories.values())
         raise UserError(

@@ -58,7 +58,7 @@ def calibration(
         }
     return Finding(
         {"calibration.csv": pd.DataFrame(rows)},
-        {"reliability.png": figures.reliability(panels)},
+        {"reliability.svg": figures.reliability(panels)},
         {
             f"{row['model']}_{row['test']}_{key}": float(row[key])
             for row in rows

@@ -35,8 +35,9 @@ def comparisons(evaluations: Evaluations) -> Finding:
     rows, sentences = [], []
     for first, second, test in PAIRS:
         found = compare(evaluations[first][test].correct, evaluations[second][test].correct)
-        rows.append({"first": first, "second": second, "test": test, **vars(found)})
         sentences.append(f"on {test}, {in_words(first, second, found)}")
+        pair = {"first": first, "second": second, "test": test}
+        rows.append({**pair, **vars(found), "verdict": sentences[-1]})
     return Finding({"comparisons.csv": pd.DataFrame(rows)}, text="\n".join(sentences))
 
 

@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from src.core.finding import Finding
-from src.core.plots import legible
-from src.evaluation import figures
+from src.core.plots import shortened
+from src.core.sheets import contact_sheet
 from src.evaluation.predictions import Evaluations
 from src.evaluation.subjects import PRODUCTS
 
@@ -20,7 +20,7 @@ def label_issues(evaluations: Evaluations, most: int) -> Finding:
         found, name = evaluations[subject.name][subject.home], f"label_issues_{subject.home}"
         table = find_issues(found.logits, found.labels)
         tables[f"{name}.csv"] = name_classes(table, found.classes)
-        drawn[f"{name}.png"] = draw_issues(found.images, table, found.classes, most)
+        drawn[f"{name}.svg"] = draw_issues(found.images, table, found.classes, most)
     return Finding(tables, drawn)
 
 
@@ -34,13 +34,13 @@ def name_classes(table: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
 
 def draw_issues(images: Tensor, table: pd.DataFrame, classes: tuple[str, ...], most: int) -> Figure:
     """The most confident issues of the table, at most `most`; images uint8 [N, C, H, W]."""
-    worst, names = table.head(most), legible(classes)
+    worst, names = table.head(most), shortened(classes)
     captions = [
         f"{names[label]}, or {names[suggested]}?  {margin:.2f}"
         for label, suggested, margin in zip(*(worst[column] for column in worst), strict=True)
     ]
     title = f"{len(table)} possible label issues in {len(images)}: label, suggestion, margin"
-    return figures.images(images[worst.index.tolist()], captions, title)
+    return contact_sheet(images[worst.index.tolist()], captions, title)
 
 
 def find_issues(logits: Tensor, labels: Tensor) -> pd.DataFrame:

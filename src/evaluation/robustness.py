@@ -24,7 +24,7 @@ def robustness(
     means = table[table["severity"] > 0].groupby("model")["accuracy"].mean()
     return Finding(
         {"corruptions.csv": table},
-        {"corruptions.png": figures.corruptions(table)},
+        {"corruptions.svg": figures.corruptions(table)},
         {f"{name}_{homes[name]}_accuracy_corrupted": means[name] for name in homes},
     )
 

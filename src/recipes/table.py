@@ -6,11 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from src.core.files import written_whole
-from src.core.plots import save_figure
+from src.core.files import write_text
+from src.core.plots import blank, save_figure
 from src.core.stats import wilson
 from src.core.tables import write_csv
 from src.recipes.recipe import Row
@@ -91,14 +90,13 @@ def as_markdown(table: pd.DataFrame) -> str:
 def write_comparison(table: pd.DataFrame, folder: Path) -> None:
     """The table as CSV and Markdown, and the picture of it."""
     write_csv(table, folder / "table.csv")
-    with written_whole(folder / "table.md") as partial:
-        partial.write_text(as_markdown(table), "utf-8")
-    draw_recipes(table, folder / "table.png")
+    write_text(as_markdown(table), folder / "table.md")
+    draw_recipes(table, folder / "table.svg")
 
 
 def draw_recipes(table: pd.DataFrame, path: Path) -> None:
     """Test accuracy with its interval (left), beside the published one, and time (right)."""
-    figure = Figure(figsize=(10, 0.6 * len(table) + 1.4), layout="constrained")
+    figure = blank(9, 0.5 * len(table) + 1, "Test accuracy and time per epoch of each recipe")
     accuracy, speed = figure.subplots(1, 2, sharey=True)
     rows = range(len(table))
     below = table["accuracy"] - table["accuracy_lo"]
@@ -106,15 +104,16 @@ def draw_recipes(table: pd.DataFrame, path: Path) -> None:
     accuracy.errorbar(
         table["accuracy"], rows, xerr=[below, above], fmt="o", capsize=4, label="here"
     )
-    accuracy.plot(table["published_accuracy"], rows, "x", color="C3", label="published script")
+    accuracy.plot(table["published_accuracy"], rows, "x", color="C1", label="published script")
     accuracy.set(title="test accuracy, mean of the seeds, 95 % interval")
     accuracy.set_yticks(rows, table["recipe"])
     accuracy.xaxis.set_major_formatter(PercentFormatter(1, decimals=1))
     accuracy.locator_params(axis="x", nbins=6)
-    accuracy.grid(axis="x", alpha=0.3)
+    accuracy.grid(visible=False, axis="y")
+    speed.grid(visible=False, axis="y")
     accuracy.legend()
     speed.barh(rows, table["seconds_per_epoch"])
-    speed.plot(table["published_seconds_per_epoch"], rows, "x", color="C3")
+    speed.plot(table["published_seconds_per_epoch"], rows, "x", color="C1")
     speed.set(title="seconds per epoch")
     speed.invert_yaxis()
     save_figure(figure, path)

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from src.core.finding import Finding
+from src.core.plots import FAINT, blank
 from src.core.stats import student
 from src.transfer.methods import METHODS, SCRATCH, ZERO_SHOT, Outcome
 
@@ -27,7 +28,7 @@ def summary(outcomes: Sequence[Outcome]) -> Finding:
     rows = pd.DataFrame([asdict(outcome) for outcome in outcomes])
     return Finding(
         {"outcomes.csv": rows, "table.csv": table},
-        {"transfer.png": draw(table)},
+        {"transfer.svg": draw(table)},
         documents={"table.md": as_markdown(table)},
     )
 
@@ -82,7 +83,7 @@ def _cell(mean: float, high: float) -> str:
 
 def draw(table: pd.DataFrame) -> Figure:
     """Accuracy on target (left) and source (right) by labels per class, a curve per method."""
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    figure = blank(9.5, 4.2, "Accuracy on target and source by labels per class, a curve a method")
     labels = [each for each in dict.fromkeys(table["labels"]) if each != "0"]
     left, right = figure.subplots(1, 2)
     for axes, column in ((left, "target_test"), (right, "source_test")):
@@ -91,7 +92,7 @@ def draw(table: pd.DataFrame) -> Figure:
             if rows.empty or method in UNDEFINED.get(column, ()):
                 continue
             if method == ZERO_SHOT:
-                axes.axhline(rows[column].iloc[0], color="grey", linestyle=":", label=method)
+                axes.axhline(rows[column].iloc[0], color=FAINT, linestyle=":", label=method)
                 continue
             # Side by side, so that the intervals do not hide each other.
             places = [labels.index(each) + 0.06 * (number - 3.5) for each in rows["labels"]]
@@ -106,7 +107,7 @@ def draw(table: pd.DataFrame) -> Figure:
                 label=method,
             )
         axes.set_xticks(range(len(labels)), labels)
-        axes.set(xlabel="labels per class", ylabel=f"accuracy, {column.replace('_', ' ')}")
-        axes.grid(alpha=0.3)
+        axes.set(title=f"{column.split('_')[0]}'s test images", xlabel="labels per class")
+    left.set_ylabel("accuracy, mean of the seeds and its 95 % interval")
     left.legend()  # the right panel has one curve fewer
     return figure

@@ -1,18 +1,16 @@
 """The results of a study: a table of trials, plots, and the metrics that compare studies."""
 
-import warnings
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.figure import Figure
+from optuna.distributions import CategoricalDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
-from optuna.visualization import matplotlib as plots
 
-from src.core.plots import save_figure
+from src.core.plots import FAINT, blank, save_figure
 from src.core.progress import Ended
 from src.core.tables import write_csv
 from src.tune.confirm import Confirmation
@@ -20,12 +18,6 @@ from src.tune.study import Study
 
 EVALUATOR = FanovaImportanceEvaluator(seed=0)
 MIN_LOSSES = 4  # distinct losses below which plots and importances say nothing
-PLOTS: dict[str, Callable[..., Any]] = {
-    "history": plots.plot_optimization_history,
-    "importances": partial(plots.plot_param_importances, evaluator=EVALUATOR),
-    "parallel_coordinates": plots.plot_parallel_coordinate,
-    "slice": plots.plot_slice,
-}
 STATES = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -80,8 +72,11 @@ def importances(study: Study) -> dict[str, float]:
 
 
 def _enough(study: Study) -> bool:
-    complete = [trial for trial in study.trials() if trial.state == TrialState.COMPLETE]
-    return len({trial.values[0] for trial in complete}) >= MIN_LOSSES
+    return len({trial.values[0] for trial in _complete(study)}) >= MIN_LOSSES
+
+
+def _complete(study: Study) -> list[FrozenTrial]:
+    return [trial for trial in study.trials() if trial.state == TrialState.COMPLETE]
 
 
 def write_report(study: Study, confirmation: Confirmation, csv: Path) -> list[Path]:
@@ -92,9 +87,9 @@ def write_report(study: Study, confirmation: Confirmation, csv: Path) -> list[Pa
     write_csv(table(study), csv)
     written = [csv]
     folder = csv.with_suffix("")
-    for name, draw in PLOTS.items() if _enough(study) else ():
-        written.append(folder / f"{name}.png")
-        _draw(study, draw, written[-1])
+    for name, figure in draw(study).items():
+        written.append(folder / name)
+        save_figure(figure, written[-1])
     if confirmed := [
         *confirmation.trials,
         *([confirmation.present] if confirmation.present else []),
@@ -121,18 +116,72 @@ def metrics(study: Study, confirmation: Confirmation) -> dict[str, float]:
     return numbers
 
 
-def _draw(study: Study, plot: Callable[..., Any], path: Path) -> None:
-    plt.switch_backend("agg")
-    # Optuna warns that its plots are experimental; Matplotlib, that all values are equal.
-    with warnings.catch_warnings(action="ignore"), plt.style.context("default"):
-        plot(study.optuna, target_name="validation loss")
-        figure = plt.gcf()
-        figure.set_size_inches(3 + 2 * len(study.space.distributions), 5)
-        if plot is plots.plot_slice:  # a tight layout would put its colour bar over a panel
-            figure.subplots_adjust(bottom=0.2)
-            for panel in figure.axes:
-                panel.set_xlabel(panel.get_xlabel().replace(".", ".\n"))
-        else:
-            figure.set_layout_engine("tight")
-        save_figure(figure, path)
-        plt.close(figure)
+def draw(study: Study) -> dict[str, Figure]:
+    """Pictures by file name; none with fewer than MIN_LOSSES distinct losses."""
+    if not _enough(study):
+        return {}
+    complete = _complete(study)
+    return {
+        "history.svg": _history(complete),
+        "importances.svg": _importances(importances(study)),
+        "slice.svg": _slices(study, complete),
+    }
+
+
+def _history(complete: Sequence[FrozenTrial]) -> Figure:
+    """Losses in the order of the trials, and the best until then."""
+    losses = pd.Series({trial.number: trial.values[0] for trial in complete}).sort_index()
+    figure = blank(7, 3.4, f"Validation loss by trial; the best is {losses.min():.4f}")
+    axes = figure.subplots()
+    axes.plot(losses.index, losses, "o", markersize=4, label="complete trial")
+    axes.step(losses.index, losses.cummin(), where="post", color="C1", label="best so far")
+    axes.set(title="validation loss by trial", xlabel="trial", yscale="log")
+    axes.legend()
+    return figure
+
+
+def _importances(shares: dict[str, float]) -> Figure:
+    """The share of each parameter in the variance of the losses, the largest on top."""
+    largest = max(shares, key=lambda name: shares[name])
+    alt = f"Importance of each parameter; the largest is {shares[largest]:.0%}, {largest}"
+    figure = blank(7, 0.35 * len(shares) + 0.9, alt)
+    axes = figure.subplots()
+    bars = axes.barh([*shares], [*shares.values()], height=0.6)
+    axes.bar_label(bars, [f"{share:.0%}" for share in shares.values()], padding=3)
+    axes.set_title("share of the variance of the losses (fANOVA)")
+    axes.margins(x=0.1)
+    axes.grid(visible=False, axis="y")
+    axes.invert_yaxis()
+    return figure
+
+
+def _slices(study: Study, complete: Sequence[FrozenTrial]) -> Figure:
+    """Loss by the values of each parameter, a panel each; late trials are darker."""
+    spaces = study.space.distributions
+    columns = min(3, len(spaces))
+    rows = -(-len(spaces) // columns)
+    alt = f"Validation loss by each value that varied: {', '.join(spaces)}"
+    figure = blank(3 * columns, 2.4 * rows + 0.4, alt)
+    figure.suptitle("validation loss by value; the darker, the later the trial")
+    panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    for name, space, axes in zip([*spaces], spaces.values(), panels.flat, strict=False):
+        values = [trial.params[name] for trial in complete]
+        if isinstance(space, CategoricalDistribution):
+            values = [space.choices.index(value) for value in values]
+            axes.set_xticks(range(len(space.choices)), [str(choice) for choice in space.choices])
+        elif getattr(space, "log", False):
+            axes.set_xscale("log")
+        axes.scatter(
+            values,
+            [trial.values[0] for trial in complete],
+            c=[trial.number for trial in complete],
+            cmap="Blues",
+            edgecolors=FAINT,
+            linewidths=0.5,
+            s=22,
+        )
+        axes.set_title(name, size=9)
+        axes.set_yscale("log")
+    for axes in panels.flat[len(spaces) :]:
+        axes.axis("off")
+    return figure

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
 from src.core.finding import Finding, publish
+from src.core.plots import blank
 
 
 class Record:
@@ -26,10 +26,12 @@ def test_everything_of_a_finding_reaches_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table, record = pd.DataFrame({"n": [1, 2]}), Record()
-    first = Finding({"sub/table.csv": table}, {"empty.png": Figure()}, {"n": 3.0}, "Three in all.")
+    first = Finding(
+        {"sub/table.csv": table}, {"empty.svg": blank(1, 1, "nothing")}, {"n": 3.0}, "Three in all."
+    )
     publish([first, Finding(metrics={"m": 1.0})], tmp_path / "report", record)
     assert capsys.readouterr().out == "Three in all.\n"
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "report/sub/table.csv"), table)
-    assert (tmp_path / "report/empty.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "report/empty.svg").read_text().startswith("<?xml")
     assert record.values == {"n": 3.0, "m": 1.0}
     assert record.files == [tmp_path / "report"]

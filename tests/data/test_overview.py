@@ -71,9 +71,10 @@ def test_the_report_is_the_same_bytes_each_time(tmp_path: Path, few: Splits) -> 
         files = [path for path in folder.rglob("*") if path.is_file()]
         contents.append({path.relative_to(folder): path.read_bytes() for path in files})
     assert contents[0] == contents[1]
-    names = {"class_counts.csv", "means.png", "pixels.csv", "samples.png"}
+    names = {"class_counts.csv", "means.svg", "pixels.csv", "samples.svg"}
     assert {str(path) for path in contents[0]} == {
         "duplicates.csv",
+        "summary.txt",
         "warnings.csv",
         *(f"{role}/{name}" for role in ("source", "target") for name in names),
     }

@@ -65,7 +65,7 @@ def test_the_temperature_is_fitted_on_the_validation_images(few: Splits) -> None
     assert finding.metrics["base_source_loss_scaled"] == pytest.approx(
         F.cross_entropy(scaled, few.test.labels).item(), rel=1e-4
     )
-    assert "reliability.png" in finding.figures
+    assert "reliability.svg" in finding.figures
 
 
 def test_reliability_by_hand() -> None:

@@ -68,4 +68,4 @@ def test_each_test_set_is_checked_by_the_model_trained_for_it() -> None:
     for role, index, suggested in (("source", 0, "a"), ("target", 7, "b")):
         table = finding.tables[f"label_issues_{role}.csv"]
         assert table[["index", "suggested"]].to_numpy().tolist() == [[index, suggested]]
-        assert f"label_issues_{role}.png" in finding.figures
+        assert f"label_issues_{role}.svg" in finding.figures

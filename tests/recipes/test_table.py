@@ -118,7 +118,7 @@ def test_a_recipe_is_trained_and_compared_with_what_was_published(
     assert [line.split("|")[1].strip() for line in lines] == ["article-000", "own"]
     assert "98.72%" in lines[0]
     assert "nan" not in lines[1]
-    assert {path.name for path in tmp_path.iterdir()} >= {"table.csv", "table.md", "table.png"}
+    assert {path.name for path in tmp_path.iterdir()} >= {"table.csv", "table.md", "table.svg"}
 
 
 def test_epochs_are_timed_only_where_a_training_is_alone(few: Splits) -> None:

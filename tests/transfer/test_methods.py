@@ -82,7 +82,7 @@ def test_every_method_is_run_with_every_number_of_labels(few: Splits, flipped: S
     finding = summary(outcomes)
     assert set(finding.tables["table.csv"]["seeds"]) == {2}
     assert finding.tables["outcomes.csv"].shape[0] == 26
-    assert "transfer.png" in finding.figures
+    assert "transfer.svg" in finding.figures
     rows = [re.split(r" *\| *", row) for row in as_markdown(summarise(outcomes)).splitlines()]
     assert ["", "labels per class", "0", "2", "all", ""] in rows
     assert sum(row[:2] == ["", "rehearsal"] for row in rows) == 4

@@ -76,10 +76,9 @@ def test_a_study_with_enough_trials_is_confirmed_and_reported(
     assert {tags["state"] for tags in tracker.trials.values()} == {"complete"}
     assert tracker.files == [
         "confirmation.csv",
-        "history.png",
-        "importances.png",
-        "parallel_coordinates.png",
-        "slice.png",
+        "history.svg",
+        "importances.svg",
+        "slice.svg",
         "study.csv",
     ]
     rows = pd.read_csv("reports/tune/study/confirmation.csv").set_index("candidate")

@@ -1,0 +1,146 @@
+"""The pages of the commands that run many trainings, from the tables that these leave."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from src.core import paths
+from src.core.finding import SUMMARY, Record
+from src.core.tables import read_table
+from src.pages.cells import Cell, counts, numbers, percents, texts, with_interval
+from src.pages.index import issues
+from src.pages.page import Page, Section, Table, write_page
+
+
+def write_study(name: str, record: Record | None = None) -> None:
+    """Write reports/<name>/index.html, keep it in `record`, and say where it is."""
+    path = paths.REPORTS / name / paths.REPORT.name
+    write_page(PAGES[name](), path)
+    if record:
+        record.file(path)
+    print(f"The page: {path}")
+
+
+def _sweeps() -> Page:
+    sections = [section for path in sorted(paths.SWEEPS.glob("*.csv")) for section in _sweep(path)]
+    return Page(
+        "Sweeps", ["Searches for a lower validation loss; no test image is read."], sections
+    )
+
+
+def _sweep(path: Path) -> list[Section]:
+    folder, table = path.with_suffix(""), read_table(path)
+    known = ("trial", "state", "val_loss", "epochs", "seconds", "reason", "retry_of")
+    trials = {
+        "trial": counts(table["trial"]),
+        "state": texts(table["state"]),
+        "validation loss": numbers(table["val_loss"]),
+        "epochs": counts(table["epochs"]),
+        "seconds": numbers(table["seconds"], 1),
+        **{name: _values(table[name]) for name in table.columns if name not in known},
+        "reason": texts(table["reason"].fillna("")),
+    }
+    pictures = [folder / f"{name}.svg" for name in ("history", "importances", "slice")]
+    tables = [Table(f"{len(table)} trials", trials, closed=True)]
+    confirmed = folder / "confirmation.csv"
+    if confirmed.exists():
+        tables.insert(0, _confirmation(read_table(confirmed)))
+    return [Section(f"Study {path.stem}", _summary(folder), tables, pictures)]
+
+
+def _confirmation(table: pd.DataFrame) -> Table:
+    """The candidates that were trained again: means over their seeds."""
+    groups = table.groupby("candidate", sort=False)
+    means = groups[["val_loss", "val_accuracy"]].mean()
+    columns = {
+        "candidate": texts(means.index),
+        "seeds": counts(groups.size()),
+        "mean validation loss": numbers(means["val_loss"]),
+        "standard deviation": numbers(groups["val_loss"].std()),
+        "mean validation accuracy": percents(means["val_accuracy"]),
+    }
+    return Table("the best trials and params.yaml, trained again", columns)
+
+
+def _values(column: pd.Series) -> list[Cell]:
+    if pd.api.types.is_float_dtype(column):
+        return [Cell(f"{value:.3g}", float(value)) for value in column]
+    return texts(column)
+
+
+def _crossval() -> Page:
+    table = read_table(paths.CROSSVAL / "folds.csv")
+    columns = {
+        "fold": texts(table["fold"]),
+        "images": counts(table["n"]),
+        "accuracy": with_interval(table, "accuracy"),
+        "loss": numbers(table["loss"]),
+    }
+    doubted = read_table(paths.CROSSVAL / "label_issues.csv")
+    disputed = {"split": texts(doubted["split"]), **issues(doubted)}
+    words = [
+        "Labels that models not trained on them dispute. The margin is the difference of the two "
+        "probabilities."
+    ]
+    picture = paths.CROSSVAL / "label_issues.svg"
+    sections = [
+        Section("Folds", tables=[Table("accuracy by fold", columns)]),
+        Section(
+            "Label issues", words, [Table(f"{len(doubted)}", disputed, closed=True)], [picture]
+        ),
+    ]
+    return Page("Cross-validation", _summary(paths.CROSSVAL), sections)
+
+
+def _transfer() -> Page:
+    table = read_table(paths.TRANSFER / "table.csv")
+    columns = {
+        "labels per class": texts(table["labels"]),
+        "method": texts(table["method"]),
+        "seeds": counts(table["seeds"]),
+        "target": with_interval(table, "target_test"),
+        "gain over from scratch": with_interval(table, "gain"),
+        "source": with_interval(table, "source_test"),
+        "target's validation images": with_interval(table, "target_val"),
+    }
+    words = [
+        "Mean accuracy over the seeds on test images, with its 95 % interval. Choose by the "
+        "validation images: the test images are read for this page only."
+    ]
+    tables = [Table("methods by labels per class", columns)]
+    section = Section("Methods", words, tables, [paths.TRANSFER / "transfer.svg"])
+    return Page("Transfer", ["When does a base model help, and which way to adapt it?"], [section])
+
+
+def _recipes() -> Page:
+    table = read_table(paths.RECIPES / "table.csv")
+    columns = {
+        "recipe": texts(table["recipe"]),
+        "network": texts(table["network"].fillna("")),
+        "parameters": counts(table["parameters"]),
+        "epochs": counts(table["epochs"]),
+        "seeds": counts(table["seeds"]),
+        "test accuracy": with_interval(table, "accuracy"),
+        "standard deviation": percents(table["accuracy_std"]),
+        "seconds per epoch": numbers(table["seconds_per_epoch"], 1),
+        "published accuracy": percents(table["published_accuracy"]),
+    }
+    words = ["Mean test accuracy over the seeds, with the 95 % interval of that many images."]
+    tables = [Table("the recipes side by side", columns)]
+    section = Section("Recipes", words, tables, [paths.RECIPES / "table.svg"])
+    lead = "Networks of published articles, and one for daily use, on official MNIST."
+    return Page("Recipes", [lead], [section])
+
+
+def _summary(folder: Path) -> list[str]:
+    path = folder / SUMMARY
+    return path.read_text("utf-8").splitlines() if path.exists() else []
+
+
+PAGES: dict[str, Callable[[], Page]] = {
+    "tune": _sweeps,
+    "crossval": _crossval,
+    "transfer": _transfer,
+    "recipes": _recipes,
+}

@@ -1,0 +1,30 @@
+"""Rebuild the report, reports/index.html, from what the stages left."""
+
+from src.core.cli import Parser, run
+
+
+def _report() -> None:
+    # Imported here, so that --help is fast.
+    from src.core import paths
+    from src.core.errors import UserError
+    from src.pages.index import write_report
+    from src.tracking.provenance import md5, outputs, recorded
+
+    made_of = recorded("evaluate")
+    if made_of is None:
+        raise UserError(f"{paths.DVC_LOCK}: has no evaluate stage; `dvc repro` runs it")
+    made = outputs("evaluate")
+    for path in (paths.EVALUATION, paths.METRICS):
+        if md5(path) != made.get(str(path)):
+            raise UserError(f"{path}: not what {paths.DVC_LOCK} records; run `dvc repro`")
+    write_report(made_of)
+    print(f"The report: {paths.REPORT}")
+
+
+def main() -> None:
+    Parser(prog="python -m src.report", description=__doc__ or "").parse_args()
+    run(_report)
+
+
+if __name__ == "__main__":
+    main()
