@@ -58,8 +58,7 @@ docs: $(READY)  ## put the tables that commands made into README.md and docs/
 	python -m docs.fill
 
 ui: $(READY)  ## compare runs at http://127.0.0.1:5000 (PORT=... to change)
-	@python -m src.close_runs
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false python -m mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1
+	@python -m src.ui $(PORT)
 
 # The second resolution is bound to the versions of the first: tests run on what users get.
 lock: $(READY)  ## resolve pyproject.toml into requirements.lock and requirements-dev.lock

@@ -24,7 +24,7 @@ class Finding:
     figures: Mapping[str, Figure] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     text: str = ""
-    documents: Mapping[str, str] = field(default_factory=dict)
+    documents: Mapping[str, str] = field(default_factory=dict)  # in Markdown
     warnings: Sequence[str] = ()  # what the person may not have meant
 
 
@@ -34,6 +34,8 @@ class Record(Protocol):
     def metrics(self, values: Mapping[str, float]) -> None: ...
 
     def file(self, path: Path) -> None: ...
+
+    def note(self, text: str) -> None: ...
 
 
 def publish(findings: Iterable[Finding], folder: Path, record: Record) -> None:
@@ -51,7 +53,9 @@ def publish(findings: Iterable[Finding], folder: Path, record: Record) -> None:
             save_figure(figure, folder / name)
         for name, document in finding.documents.items():
             write_text(document, folder / name)
+            record.note(document)
         record.metrics(finding.metrics)
     if printed:
         write_text(printed, folder / SUMMARY)
+        record.note(f"```\n{printed}```")
     record.file(folder)

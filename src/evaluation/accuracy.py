@@ -40,7 +40,10 @@ def accuracies(evaluations: Evaluations, doubted: pd.DataFrame) -> Finding:
         for test, evaluation in tests.items():
             leaves = _leaves(evaluation, test, doubted)
             rows.append({"model": model, "test": test, **leaves})
-            metrics |= {f"{model}_{test}_{name}": value for name, value in leaves.items()}
+            # Without the number of images, which would come first where runs are compared.
+            metrics |= {
+                f"{model}_{test}_{name}": value for name, value in leaves.items() if name != "n"
+            }
             value, low, high = (
                 100 * leaves[key] for key in ("accuracy", "accuracy_lo", "accuracy_hi")
             )

@@ -1,5 +1,6 @@
 """Brings writes to MLflow: one that it does not take ends no training."""
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from src.core.secrets import without_secrets
 
 if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
 
 T = TypeVar("T")
 Write = Mapping[str, Any]  # something a run is told: see `_tell`
@@ -102,6 +104,8 @@ def _tell(client: "MlflowClient", run_id: str, write: Write) -> None:
             client.log_batch(run_id, metrics=[Metric(*point) for point in points])
         case {"params": values}:
             client.log_batch(run_id, params=[Param(*pair) for pair in values.items()])
+        case {"datasets": found}:
+            client.log_inputs(run_id, [_as_input(each) for each in found])
         case {"tags": values}:
             client.log_batch(run_id, tags=[RunTag(*pair) for pair in values.items()])
         case {"text": text, "name": name}:
@@ -112,3 +116,11 @@ def _tell(client: "MlflowClient", run_id: str, write: Write) -> None:
             client.log_artifact(run_id, path)
         case {"status": status, "time": milliseconds}:
             client.set_terminated(run_id, status, milliseconds)
+
+
+def _as_input(found: Mapping[str, str]) -> "DatasetInput":
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source = json.dumps({"uri": found["source"]})
+    data = Dataset(found["name"], found["digest"], "local", source)
+    return DatasetInput(data, [InputTag("mlflow.data.context", found["context"])])

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from src.config.values import flatten
 from src.core.progress import Ended, Epoch, Observer
 from src.tracking.courier import Courier
-from src.tracking.provenance import code_tags
+from src.tracking.notes import datasets
+from src.tracking.provenance import code_tags, running
 from src.tracking.runs import Run, origin_tags, process_tags, start_run
 from src.tracking.store import PIPELINE, connected, creating
 
@@ -67,7 +68,7 @@ class TrackedStudy(Observer):
             if entry and (entry.data.tags.get(STATE), entry.info.status) == _final(ended):
                 continue
             if entry and not ended.epochs:
-                self._end(Run(self._courier, entry.info.run_id), ended)
+                self._end(Run(self._courier, entry.info.run_id, self._experiment), ended)
                 continue
             if entry:  # with some of the epochs: all of them are written, once
                 self._delete(entry.info.run_id)
@@ -136,6 +137,9 @@ def track_study(
             origin["dvc.stage"] = os.environ["DVC_STAGE"]
         with _record(courier, own, name, key, params) as record:
             record.tags({**process_tags(), **origin})
+            record.note(f"**{name}**, a study of the experiment {experiment}.")
+            if stage:
+                record.datasets(datasets(running(stage).data()))
             yield TrackedStudy(courier, own, record, origin)
 
 
@@ -151,7 +155,7 @@ def _record(
         first, *others = client.search_runs([experiment], matching, order_by=["start_time ASC"])
     for surplus in others:
         client.delete_run(surplus.info.run_id)
-    record = Run(courier, first.info.run_id)
+    record = Run(courier, first.info.run_id, experiment)
     client.update_run(record.run_id, status="RUNNING")
     if "error" in first.data.tags:  # set by an interrupted call
         client.delete_tag(record.run_id, "error")

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from pathspec import GitIgnoreSpec
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from src.config.parsing import read
 from src.core import paths
@@ -150,6 +152,15 @@ def code_tags() -> dict[str, str]:
         "git.dirty": str(bool(changes)).lower(),
         "mlflow.source.git.commit": commit,
     }
+
+
+def committed_params() -> dict[str, Any]:
+    """The content of params.yaml in the last commit; nothing without git."""
+    try:
+        tree = YAML(typ="safe", pure=True).load(_git("show", f"HEAD:./{PARAMS}"))
+    except (OSError, YAMLError, subprocess.CalledProcessError):
+        return {}
+    return tree if isinstance(tree, dict) else {}
 
 
 def warn_of_shallow_clone() -> None:

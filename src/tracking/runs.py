@@ -14,10 +14,11 @@ from src.config.values import flatten
 from src.core.errors import is_refusal, trace
 from src.core.progress import Epoch, Reporter
 from src.core.secrets import without_secrets
-from src.tracking import provenance
+from src.tracking import notes, provenance
 from src.tracking.courier import Courier
 from src.tracking.outbox import ALIVE, LOCKED, Outbox, ended
 from src.tracking.store import PIPELINE, connected
+from src.tracking.views import NOTE
 
 if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
     from mlflow import MlflowClient
@@ -29,9 +30,10 @@ MAX_POINTS = 1000  # that MLflow takes at a time
 class Run(Reporter):
     """An open run: takes parameters, metrics, files, and the epochs of a training."""
 
-    def __init__(self, courier: Courier, run_id: str) -> None:
+    def __init__(self, courier: Courier, run_id: str, experiment: str) -> None:
         self._outbox = Outbox(courier, run_id)
-        self.run_id = run_id
+        self.run_id, self._experiment = run_id, experiment
+        self._about = ""
 
     def __enter__(self) -> Self:
         return self
@@ -84,10 +86,23 @@ class Run(Reporter):
     def tags(self, values: Mapping[str, str]) -> None:
         self._outbox.send({"tags": values})
 
+    def note(self, text: str) -> None:
+        """Add a text to the run's description."""
+        self._about = "\n\n".join(filter(None, [self._about, text]))
+        self.tags({NOTE: self._about})
+
+    def datasets(self, found: Sequence[Mapping[str, str]]) -> None:
+        """Name the image sets that the run uses: see `notes.datasets`."""
+        if found:
+            self._outbox.send({"datasets": found})
+
     def file(self, path: Path) -> None:
         """Keep a copy of a file, or of a folder's files under the folder's name."""
         path.stat()  # a missing one is a bug of ours, and no fault of the store
         self._outbox.send({"file": str(path)})
+        if path.suffix == ".html":
+            page = f"#/experiments/{self._experiment}/runs/{self.run_id}/artifacts/{path.name}"
+            self.note(f"[The page]({page})")
 
 
 def _curves(epoch: Epoch) -> list[tuple[str, float]]:
@@ -101,7 +116,9 @@ def track(stage: str, params: Mapping[str, Any]) -> Iterator[Run]:
     provenance.warn_of_shallow_clone()
     with connected(PIPELINE) as (courier, [experiment]):
         tags = _stage_tags(courier.client, experiment, stage)
-        with start_run(courier, experiment, stage, tags) as run:
+        with start_run(courier, experiment, notes.name(stage), tags) as run:
+            run.note(notes.description(stage, tags, experiment))
+            run.datasets(notes.datasets(provenance.running(stage).data()))
             run.params(flatten(params))
             yield run
 
@@ -114,7 +131,7 @@ def start_run(courier: Courier, experiment: str, name: str, tags: Mapping[str, s
     created = courier.insist(
         lambda client: client.create_run(experiment, run_name=name, tags=all_tags)
     )
-    return Run(courier, created.info.run_id)
+    return Run(courier, created.info.run_id, experiment)
 
 
 def process_tags() -> dict[str, str]:

@@ -6,7 +6,7 @@ import os
 import platform
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from src.core.errors import UserError, first_line
 from src.core.secrets import without_secrets
 from src.tracking.courier import Courier
 from src.tracking.outbox import ALIVE, LOCKED, deliver_left, ended, is_stale
+from src.tracking.views import address, experiment_tags
 
 if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
     from mlflow import MlflowClient
@@ -65,6 +66,13 @@ def close_abandoned_runs() -> None:
     """Mark the runs whose process is gone as KILLED; opening the store does this, too."""
     with connected(PIPELINE):
         pass
+
+
+def pages() -> dict[str, str]:
+    """The address of each experiment's view in MLflow's pages, by name."""
+    with opened(PIPELINE) as (client, _):
+        found = {name: client.get_experiment_by_name(name) for name in EXPERIMENTS}
+        return {name: address(each.experiment_id) for name, each in found.items() if each}
 
 
 def place() -> list[str]:
@@ -189,8 +197,11 @@ def _is_ours(location: str) -> bool:
 
 
 def _id(courier: Courier, store: _Store, name: str, experiment: "Experiment | None") -> str:
+    tags = experiment_tags(name)
     if experiment is None:
-        return courier.insist(lambda client: client.create_experiment(name, store.artifacts()))
+        return courier.insist(
+            lambda client: client.create_experiment(name, store.artifacts(), tags)
+        )
     if experiment.lifecycle_stage == "deleted":
         number = experiment.experiment_id
         raise UserError(
@@ -198,7 +209,15 @@ def _id(courier: Courier, store: _Store, name: str, experiment: "Experiment | No
             f"MLFLOW_TRACKING_URI={store.address} mlflow experiments restore "
             f"--experiment-id {number}"
         )
+    missing = {key: value for key, value in tags.items() if key not in experiment.tags}
+    if missing:  # it is from before, or somebody took them away
+        courier.attempt(lambda client: _tag(client, experiment.experiment_id, missing))
     return experiment.experiment_id
+
+
+def _tag(client: "MlflowClient", experiment_id: str, tags: Mapping[str, str]) -> None:
+    for key, value in tags.items():
+        client.set_experiment_tag(experiment_id, key, value)
 
 
 def _close_abandoned(courier: Courier) -> None:

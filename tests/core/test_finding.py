@@ -14,12 +14,16 @@ class Record:
     def __init__(self) -> None:
         self.values: dict[str, float] = {}
         self.files: list[Path] = []
+        self.notes: list[str] = []
 
     def metrics(self, values: Mapping[str, float]) -> None:
         self.values |= values
 
     def file(self, path: Path) -> None:
         self.files.append(path)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 def test_everything_of_a_finding_reaches_its_place(
@@ -34,4 +38,6 @@ def test_everything_of_a_finding_reaches_its_place(
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "report/sub/table.csv"), table)
     assert (tmp_path / "report/empty.svg").read_text().startswith("<?xml")
     assert record.values == {"n": 3.0, "m": 1.0}
+    assert (tmp_path / "report/summary.txt").read_text() == "Three in all.\n"
     assert record.files == [tmp_path / "report"]
+    assert record.notes == ["```\nThree in all.\n```"]

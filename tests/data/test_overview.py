@@ -62,6 +62,9 @@ class Record:
     def file(self, path: Path) -> None:
         assert path.is_dir()
 
+    def note(self, text: str) -> None:
+        assert "images" in text
+
 
 def test_the_report_is_the_same_bytes_each_time(tmp_path: Path, few: Splits) -> None:
     contents = []

@@ -1,0 +1,74 @@
+"""What a run says of itself in MLflow: its name, its description, its data sets."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from src.config.parsing import read
+from src.config.values import flatten
+from src.core import paths
+from src.tracking import provenance
+
+NAMED = 2  # changed values in the name of a run
+CONTEXTS = {"train": "training", "val": "validation", "test": "testing"}
+
+
+def changes() -> dict[str, Any]:
+    """The parameters of the stages that differ from those of the last commit, and their values."""
+    before = flatten(provenance.committed_params())
+    now = flatten(read())
+    return {
+        key: value
+        for key, value in now.items()
+        if before and before.get(key) != value and not key.startswith("tune.")
+    }
+
+
+def name(stage: str) -> str:
+    """The stage; where it is an experiment's, that; and what was changed in params.yaml for it."""
+    changed = [f"{key}={value}" for key, value in changes().items()]
+    more = [f"{len(changed) - NAMED} more"] if len(changed) > NAMED else []
+    parts = [
+        stage,
+        *filter(None, [os.environ.get("DVC_EXP_NAME")]),
+        *([", ".join(changed[:NAMED] + more)] if changed else []),
+    ]
+    return " ".join(parts)
+
+
+def description(stage: str, tags: Mapping[str, str], pipeline: str) -> str:
+    """Markdown: what a run of a stage is, and what it was made from, with links.
+
+    tags: those of `origin_tags`; pipeline: the id of the experiment with the stages' runs.
+    """
+    data = read().get("data", {})
+    about = f": {data['source']} to {data['target']}" if "source" in data else ""
+    lines = [f"Stage **{stage}**{about}."]
+    if changed := changes():
+        values = ", ".join(f"`{key}={value}`" for key, value in changed.items())
+        lines.append(f"Changed since the last commit: {values}.")
+    links = [
+        f"[{key.removeprefix('upstream.')}](#/experiments/{pipeline}/runs/{run_id})"
+        for key, run_id in tags.items()
+        if key.startswith("upstream.")
+    ]
+    if links:
+        lines.append(f"Made from {', '.join(links)}.")
+    return "\n\n".join(lines)
+
+
+def datasets(data: Mapping[str, str]) -> list[dict[str, str]]:
+    """The image sets among inputs, MD5 by path, as MLflow's data sets."""
+    names = read().get("data", {})
+    return [
+        {
+            "name": f"{names.get(role, role)} {split}",
+            "digest": md5,
+            "source": path,
+            "context": CONTEXTS[split],
+        }
+        for key, each in paths.IMAGE_SETS.items()
+        for path, md5 in data.items()
+        for role, split in [key.split(".")]
+        if path == str(each)
+    ]
