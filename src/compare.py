@@ -57,6 +57,7 @@ class _Report:
         self._parameters = _differing({name: p.parameters for name, p in pipelines.items()})
         self._metrics = _differing({name: p.metrics for name, p in pipelines.items()})
         self._groups = {test: self._same_images(test) for test in ("source", "target")}
+        self._apart = {test: groups for test, groups in self._groups.items() if len(groups) > 1}
         self._contests = self._compare()
 
     def _same_images(self, test: str) -> list[list[str]]:
@@ -83,7 +84,7 @@ class _Report:
         return (
             not self._parameters
             and not self._metrics
-            and all(len(groups) == 1 for groups in self._groups.values())
+            and not self._apart
             and all(rival.identical for each in self._contests for rival in each.rivals.values())
         )
 
@@ -113,8 +114,7 @@ class _Report:
             "contests": [asdict(contest) for contest in self._contests],
             "not_comparable": [
                 {"test": test, "groups": groups, "because_of": self._reasons(test)}
-                for test, groups in self._groups.items()
-                if len(groups) > 1
+                for test, groups in self._apart.items()
             ],
         }
 
@@ -122,17 +122,12 @@ class _Report:
         origins = "\n".join(f"{name} is {_origin(each)}" for name, each in self._pipelines.items())
         if self._nothing_differs():
             return f"{origins}\nnothing differs: the same parameters, metrics and predictions"
-        incomparable = [
-            self._not_comparable(test, groups)
-            for test, groups in self._groups.items()
-            if len(groups) > 1
-        ]
         contests = map(_in_words, self._contests)
         paragraphs = [
             origins,
             self._parameters_in_words(),
             self._metrics_in_words(),
-            "\n".join(incomparable),
+            "\n".join(map(self._not_comparable, self._apart)),
             *(contests if len(self._pipelines) > 2 else ["\n".join(contests)]),
         ]
         return "\n\n".join(filter(None, paragraphs))
@@ -161,18 +156,18 @@ class _Report:
         return _table(["metric", *names, "difference"], rows)
 
     def _difference(self, key: str, values: Mapping[str, float]) -> str:
-        _, test, _ = key.split(".")
-        if len(self._groups[test]) > 1 or len(values) < 2:
+        """Of values on the same images."""
+        if len(values) < 2 or any(f".{test}." in key for test in self._apart):
             return MISSING
         return f"{values['B'] - values['A']:+.2g}"
 
-    def _not_comparable(self, test: str, groups: list[list[str]]) -> str:
-        told = " and of ".join(", ".join(group) for group in groups)
+    def _not_comparable(self, test: str) -> str:
+        told = " and of ".join(", ".join(group) for group in self._apart[test])
         reasons = [
             f"{key} is " + ", ".join(f"{value} in {name}" for name, value in values.items())
-            for key in self._reasons(test)
-            if (values := self._parameters[key])
-        ] or ["with the same parameters: their files, or the code that reads them, have changed"]
+            for key, values in self._parameters.items()
+            if key in self._reasons(test)
+        ] or ["their parameters are the same, so their files or the code that reads them changed"]
         return f"on {test}, not comparable: the test images of {told} differ: {'; '.join(reasons)}"
 
 
@@ -222,14 +217,16 @@ def _ranking(contest: "Contest") -> str:
         if rival.identical:
             verdict = "the same predictions"
         rows.append([*row, f"{100 * rival.difference:+.2f}", f"{rival.p_holm:.2g}", verdict])
-    return _table(["", "accuracy (95 % interval)", "to the best", "p (Holm)", "verdict"], rows)
+    return _table(["", "accuracy (95 % interval)", "to best", "p (Holm)", "verdict"], rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """As wide as the terminal at most, if the first column leaves room: long cells are wrapped."""
     import pandas as pd
 
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    # Above a column, tabulate leaves room for two more characters.
+    headings = [f"{title}  " for title in head]
+    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
     room = shutil.get_terminal_size().columns - len(widths) * 2
     others = len(head) - 1
     most = max(widths[1:])
