@@ -17,7 +17,7 @@ from src.data.folders import inspect, read_class_names
 from src.data.idx import read_idx
 from src.data.imageset import load_images
 from src.evaluation.accuracy import learning_curves
-from src.evaluation.comparison import compare_predictions
+from src.evaluation.comparison import contests
 from src.execution.kept import Kept
 from src.models.checkpoint import load_model
 from src.tracking.store import close_abandoned_runs
@@ -76,8 +76,8 @@ def images_of_ones_own(path: Path) -> None:
 
 
 def predictions(path: Path) -> None:
-    path.rename(path.with_name("predictions_base_source.csv"))
-    compare_predictions("A", path.parent, "B", path.parent, "source")
+    pipeline = {"predictions_base_source.csv": path}
+    contests({"A": pipeline, "B": pipeline}, "source")
 
 
 CONSUMERS: dict[str, Callable[[Path], object]] = {
@@ -92,6 +92,7 @@ CONSUMERS: dict[str, Callable[[Path], object]] = {
     "a database of runs": database_of_runs,
     "a table of epochs": lambda path: learning_curves({"train": path}),
     "a table of warnings": read_warnings,
+    "tables of predictions": predictions,
 }
 
 

@@ -1,6 +1,7 @@
 """Intervals and tests of significance, all at one level."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -51,3 +52,16 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     """
     better, worse = int((first > second).sum()), int((first < second).sum())
     return float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """These p-values, corrected for being several; each is 0 to 1 and has kept its place.
+
+    If no difference is real, the chance that any of them is below ALPHA is at most ALPHA.
+    Source: Holm, 1979.
+    """
+    order = np.argsort(p_values)
+    steps = np.asarray(p_values)[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(p) for p in corrected]

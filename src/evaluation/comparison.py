@@ -1,13 +1,17 @@
 """Two classifiers on the same images: how they differ, and whether by more than chance."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import pandas as pd
 
+from src.core.errors import UserError, first_line
 from src.core.finding import Finding
-from src.core.stats import ALPHA, mcnemar, paired
+from src.core.stats import ALPHA, holm, mcnemar, paired, wilson
 from src.evaluation.predictions import Evaluations
 from src.evaluation.subjects import PAIRS
 
@@ -30,6 +34,46 @@ class Comparison:
     p: float
 
 
+@dataclass(frozen=True)
+class Rival(Comparison):
+    """The same, of a pipeline in a contest.
+
+    p_holm: p, corrected for all pairs in the contest (Holm). identical: every prediction and its
+    confidence is the same.
+    """
+
+    p_holm: float
+    identical: bool
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """0 to 1, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, correct: np.ndarray) -> Self:
+        right, n = int(correct.sum()), len(correct)
+        return cls(right / n, *wilson(right, n))
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One model on one test set, by pipelines: with the first of two, or the best of more.
+
+    rivals: how each of the others differs from this reference.
+    """
+
+    model: str
+    test: str
+    accuracies: Mapping[str, Accuracy]
+    reference: str
+    rivals: Mapping[str, Rival]
+
+
 def comparisons(evaluations: Evaluations) -> Finding:
     """Every pair of subjects, as a table and in words."""
     rows, sentences = [], []
@@ -41,27 +85,69 @@ def comparisons(evaluations: Evaluations) -> Finding:
     return Finding({"comparisons.csv": pd.DataFrame(rows)}, text="\n".join(sentences))
 
 
-def compare_predictions(
-    first: str, first_files: Path, second: str, second_files: Path, test: str
-) -> str:
-    """Every model that both pipelines tested on this test set, a line each.
+def contests(pipelines: Mapping[str, Mapping[str, Path]], test: str) -> list[Contest]:
+    """Every model that several pipelines tested on this test set, with the same test images.
 
-    The folders are those that the evaluate stage wrote, for the same test images.
+    Of each pipeline, the tables of predictions that the evaluate stage wrote, by file name.
     """
-    lines = []
-    for path in sorted(first_files.glob(f"predictions_*_{test}.csv")):
-        other = second_files / path.name
-        if other.exists():
-            model = path.stem.removeprefix("predictions_").removesuffix(f"_{test}")
-            found = compare(_correct(path), _correct(other))
-            lines.append(f"{model} on {test}, {in_words(first, second, found)}")
-    return "\n".join(lines)
+    names = sorted({name for tables in pipelines.values() for name in tables})
+    found = []
+    for name in names:
+        if not name.endswith(f"_{test}.csv"):
+            continue
+        tables = {
+            pipeline: _read(files[name]) for pipeline, files in pipelines.items() if name in files
+        }
+        if len(tables) > 1:
+            _check_images(name, tables)
+            model = name.removeprefix("predictions_").removesuffix(f"_{test}.csv")
+            found.append(_contest(model, test, tables))
+    return found
 
 
-def _correct(predictions: Path) -> np.ndarray:
-    table = pd.read_csv(predictions, dtype=str, keep_default_na=False)
-    correct: np.ndarray = (table["actual"] == table["predicted"]).to_numpy()
-    return correct
+def _contest(model: str, test: str, tables: Mapping[str, pd.DataFrame]) -> Contest:
+    correct = {
+        name: (table["actual"] == table["predicted"]).to_numpy() for name, table in tables.items()
+    }
+    names = list(tables)
+    reference = names[0] if len(names) == 2 else max(names, key=lambda name: correct[name].sum())
+    pairs = [*combinations(names, 2)]
+    # The best is known only afterwards: so any two might have been compared.
+    corrected = holm([mcnemar(correct[one], correct[other]) for one, other in pairs])
+    p_holm = {frozenset(pair): p for pair, p in zip(pairs, corrected, strict=True)}
+    return Contest(
+        model,
+        test,
+        {name: Accuracy.of(right) for name, right in correct.items()},
+        reference,
+        {
+            name: Rival(
+                **vars(compare(correct[reference], correct[name])),
+                p_holm=p_holm[frozenset((reference, name))],
+                identical=tables[name].equals(tables[reference]),
+            )
+            for name in names
+            if name != reference
+        },
+    )
+
+
+def _check_images(file: str, tables: Mapping[str, pd.DataFrame]) -> None:
+    (first, table), *others = tables.items()
+    for name, other in others:
+        if not other["actual"].equals(table["actual"]):
+            raise UserError(f"{file} of {name}: other images than that of {first}; one is damaged")
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """A row per test image: its actual class, the predicted one, and more."""
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise UserError(f"{path}: not a table of predictions ({first_line(error)})") from error
+    if not {"actual", "predicted"} <= {*table.columns}:
+        raise UserError(f"{path}: not a table of predictions")
+    return table
 
 
 def compare(first: np.ndarray, second: np.ndarray) -> Comparison:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from src.config.parsing import read
 from src.config.values import flatten, value_at
 from src.core.errors import UserError, warn
-from src.core.paths import METRICS, PARAMS, root
+from src.core.paths import METRICS, PARAMS
 from src.tracking import provenance
+from src.tracking.cache import cached, members
 from src.tracking.runs import made_by
 from src.tracking.store import PIPELINE, existing, opened
 
@@ -252,8 +253,7 @@ def _tagged(entry: "Entry", begin: str) -> dict[str, str]:
 
 def _is_cached(md5: str) -> bool:
     """Whether DVC's cache has this content, or a folder's list and all that is in it."""
-    file = root() / ".dvc/cache/files/md5" / md5[:2] / md5[2:]
-    if not file.exists() or provenance.md5(file) != md5.removesuffix(".dir"):
+    file = cached(md5)
+    if file is None:
         return False
-    listed = json.loads(file.read_bytes()) if md5.endswith(".dir") else []
-    return all(_is_cached(member["md5"]) for member in listed)
+    return not md5.endswith(".dir") or all(map(_is_cached, members(file).values()))

@@ -7,7 +7,6 @@ from DVC's cache still leads to the run that made it.
 
 import hashlib
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,10 +22,9 @@ from src.config.parsing import read
 from src.core import paths
 from src.core.errors import UserError, first_line, warn
 from src.core.paths import DVC_IGNORE, DVC_LOCK, DVC_YAML, PARAMS
+from src.tracking.git import git, git_bytes
 
 CODE = ("src", "pipeline", "dvc.yaml")
-# Set within git's hooks, where they would lead to another repository.
-GIT = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY")
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ def contents(files: Mapping[str, Path]) -> dict[str, str]:
 
 def recorded(stage: str) -> Execution | None:
     """The execution of `stage` that made its present outputs, from dvc.lock, if there is one."""
-    entry = _locked().get(stage)
+    entry = locked().get(stage)
     if entry is None:
         return None
     deps = {dep["path"]: dep["md5"] for dep in entry.get("deps", ())}
@@ -86,7 +84,7 @@ def recorded(stage: str) -> Execution | None:
 
 def recorded_stages() -> list[str]:
     """The stages that dvc.lock has, in the order of dvc.yaml."""
-    return [name for name in read(DVC_YAML)["stages"] if name in _locked()]
+    return [name for name in read(DVC_YAML)["stages"] if name in locked()]
 
 
 def execution(stage: str) -> Execution:
@@ -98,12 +96,12 @@ def execution(stage: str) -> Execution:
 
 def outputs(stage: str) -> dict[str, str]:
     """The files and folders that a recorded stage made, and the MD5 that they had then."""
-    return {out["path"]: out["md5"] for out in _locked()[stage].get("outs", ())}
+    return {out["path"]: out["md5"] for out in locked()[stage].get("outs", ())}
 
 
 def is_current(stage: str, wanted: Sequence[Path]) -> bool:
     """Whether the outputs `wanted` of `stage` exist, and are what it would make now."""
-    entry = _locked().get(stage)
+    entry = locked().get(stage)
     if entry is None:
         return False
     made = outputs(stage)
@@ -139,9 +137,9 @@ def upstream(stage: str) -> list[str]:
 def code_tags() -> dict[str, str]:
     """The commit, and whether the code differs from it; nothing, and a warning, without git."""
     try:
-        commit = _git("rev-parse", "HEAD")
+        commit = git("rev-parse", "HEAD")
         # Only the code counts: DVC itself changes dvc.lock and params.yaml while it works.
-        changes = _git("status", "--porcelain", "--untracked-files=all", "--", *CODE)
+        changes = git("status", "--porcelain", "--untracked-files=all", "--", *CODE)
     except (OSError, subprocess.CalledProcessError) as error:
         said = getattr(error, "stderr", b"").decode() or str(error)
         reason = first_line(said).removeprefix("fatal: ")
@@ -184,10 +182,10 @@ def md5_in_git(commit: str, path: str) -> str | None:
     """The hash of a file or folder in a commit; None if git does not have it."""
 
     def show(file: str) -> bytes:
-        return _git_bytes("show", f"{commit}:./{file}")
+        return git_bytes("show", f"{commit}:./{file}")
 
     try:
-        listed = _git("ls-tree", "-r", "--name-only", commit, "--", path).splitlines()
+        listed = git("ls-tree", "-r", "--name-only", commit, "--", path).splitlines()
         if listed == [path]:
             return _md5_of(show(path))
         files = [name.removeprefix(f"{path}/") for name in listed]
@@ -213,30 +211,13 @@ def _md5_of(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
 
-def _locked() -> dict[str, Any]:
-    if not DVC_LOCK.exists():
+def locked(path: Path = DVC_LOCK) -> dict[str, Any]:
+    """The stages of a dvc.lock, as DVC wrote them; none if there is no such file."""
+    if not path.exists():
         return {}
-    stages: dict[str, Any] = read(DVC_LOCK).get("stages", {})
+    stages: dict[str, Any] = read(path).get("stages", {})
     for entry in stages.values():
         for content in (*entry.get("deps", ()), *entry.get("outs", ())):
             if not {"path", "md5"} <= content.keys():
                 raise UserError(f"{DVC_LOCK}: damaged; git checkout {DVC_LOCK} brings it back")
     return stages
-
-
-def _git(*arguments: str) -> str:
-    """What git prints, whoever owns the checkout, and whatever the person's settings hide."""
-    return _git_bytes(*arguments).decode().strip()
-
-
-def _git_bytes(*arguments: str) -> bytes:
-    # Git refuses somebody else's repository because its settings can run commands; but what asks
-    # here is code of that repository.
-    settings = ["-c", "safe.directory=*", "-c", "core.excludesFile=", "-c", "core.quotePath=off"]
-    done = subprocess.run(
-        ["git", *settings, *arguments],
-        check=True,
-        capture_output=True,
-        env={name: value for name, value in os.environ.items() if name not in GIT},
-    )
-    return done.stdout

@@ -1,8 +1,12 @@
+from random import Random
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from src.core.stats import mcnemar
+from src.core.stats import holm, mcnemar
 
 
 def images(*parts: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -36,3 +40,20 @@ def test_more_trainings_are_not_more_images() -> None:
 def test_an_image_counts_for_the_one_that_reads_it_right_more_often() -> None:
     first, second = images((8, 5, 3), (1, 2, 4), (40, 5, 5))
     assert mcnemar(first, second) == pytest.approx(binomtest(1, 9).pvalue)
+
+
+def test_holm_worked_by_hand() -> None:
+    # The smallest times 4, the next times 3 and so on; none below one before it.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.4]) == pytest.approx([0.9, 0.8])
+    assert holm([0.6, 0.7, 0.8]) == [1, 1, 1]
+    assert holm([0.03]) == [0.03]
+
+
+@given(st.lists(st.floats(0, 1), max_size=8), st.randoms())
+def test_holm_is_at_most_bonferroni_and_keeps_the_order(p: list[float], draw: Random) -> None:
+    corrected = holm(p)
+    assert all(one <= more <= min(1, len(p) * one) for one, more in zip(p, corrected, strict=True))
+    assert sorted(corrected) == [corrected[place] for place in np.argsort(p, kind="stable")]
+    order = draw.sample(range(len(p)), len(p))
+    assert holm([p[place] for place in order]) == [corrected[place] for place in order]

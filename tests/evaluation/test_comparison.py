@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.evaluation.comparison import compare, compare_predictions, in_words
+from src.core.errors import UserError
+from src.evaluation.comparison import compare, contests, in_words
 
 
 def readers(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
@@ -64,16 +65,58 @@ def test_the_verdict_is_in_plain_words() -> None:
     assert "no difference can be told" in in_words("a", "b", compare(*readers(80, 4, 11, 5)))
 
 
+def table(folder: Path, actual: list[str], predicted: list[str]) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / "predictions_base_source.csv"
+    pd.DataFrame({"actual": actual, "predicted": predicted}).to_csv(path, index=False)
+    return path
+
+
 def test_predictions_of_two_pipelines_are_compared_model_by_model(tmp_path: Path) -> None:
     """Also where a class is called what pandas takes for a missing value."""
-    for folder, read in (("one", ["NA", "b", "b"]), ("other", ["NA", "b", "NA"])):
-        (tmp_path / folder).mkdir()
-        table = pd.DataFrame({"actual": ["NA", "b", "NA"], "predicted": read})
-        table.to_csv(tmp_path / folder / "predictions_base_source.csv", index=False)
-        table.to_csv(tmp_path / folder / f"predictions_{folder}_source.csv", index=False)
-        table.to_csv(tmp_path / folder / "predictions_base_target.csv", index=False)
-    [line] = compare_predictions(
-        "A", tmp_path / "one", "B", tmp_path / "other", "source"
-    ).splitlines()
-    assert line.startswith("base on source, B against A: +33.33 points")
-    assert "of 3 images 1 better and 0 worse" in line
+    actual = ["NA", "b", "NA"]
+    one = table(tmp_path / "one", actual, ["NA", "b", "b"])
+    other = table(tmp_path / "other", actual, actual)
+    name = one.name
+    pipelines = {
+        "A": {name: one, "predictions_mine_source.csv": one, "predictions_base_target.csv": one},
+        "B": {name: other, "predictions_base_target.csv": one},
+    }
+    [contest] = contests(pipelines, "source")
+    assert (contest.model, contest.test, contest.reference) == ("base", "source", "A")
+    assert contest.accuracies["A"].value == pytest.approx(2 / 3)
+    rival = contest.rivals["B"]
+    assert (rival.n, rival.only_first, rival.only_second) == (3, 0, 1)
+    assert (rival.p, rival.identical) == (rival.p_holm, False)
+    assert in_words("A", "B", rival).startswith("B against A: +33.33 points")
+    [same] = contests(pipelines, "target")
+    assert same.rivals["B"].identical
+
+
+def test_of_several_pipelines_each_is_compared_with_the_best(tmp_path: Path) -> None:
+    """With p-values corrected for all pairs."""
+    right = {"A": 60, "B": 72, "C": 80}
+    tables = {
+        name: {"predictions_base_source.csv": table(tmp_path / name, 100 * ["a"], predicted)}
+        for name, count in right.items()
+        if (predicted := count * ["a"] + (100 - count) * ["b"])
+    }
+    [contest] = contests(tables, "source")
+    assert contest.reference == "C"
+    assert {name: each.value for name, each in contest.accuracies.items()} == {
+        "A": 0.6,
+        "B": 0.72,
+        "C": 0.8,
+    }
+    # Of the images on which two differ, all are better: p is 2 / 2^n, for n = 20, 12 and 8.
+    assert contest.rivals["A"].p_holm == pytest.approx(3 * 2 / 2**20)
+    assert contest.rivals["B"].p_holm == pytest.approx(2 / 2**8)
+    assert contest.rivals["B"].difference == pytest.approx(-0.08)
+
+
+@pytest.mark.parametrize("actual", [["a"], ["a", "b"]])
+def test_predictions_of_other_images_are_refused(tmp_path: Path, actual: list[str]) -> None:
+    one = table(tmp_path / "one", ["a", "a"], ["a", "a"])
+    other = table(tmp_path / "other", actual, actual)
+    with pytest.raises(UserError, match=r"predictions_base_source\.csv of B: other images"):
+        contests({"A": {one.name: one}, "B": {one.name: other}}, "source")
