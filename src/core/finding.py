@@ -12,6 +12,7 @@ from src.core.errors import warn
 from src.core.files import written_whole
 from src.core.plots import save_figure
 from src.core.tables import write_csv
+from src.core.terminal import wrapped
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def publish(findings: Iterable[Finding], folder: Path, record: Record) -> None:
     """Print texts, write tables and figures into `folder`, log it and the metrics to `record`."""
     for finding in findings:
         if finding.text:
-            print(finding.text)
+            print(wrapped(finding.text))
         for warning in finding.warnings:
             warn(warning)
         for name, table in finding.tables.items():
@@ -50,3 +51,4 @@ def publish(findings: Iterable[Finding], folder: Path, record: Record) -> None:
                 partial.write_text(document, "utf-8")
         record.metrics(finding.metrics)
     record.file(folder)
+    print(f"written to {folder}")

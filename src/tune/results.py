@@ -95,10 +95,7 @@ def write_report(study: Study, confirmation: Confirmation, csv: Path) -> list[Pa
     for name, draw in PLOTS.items() if _enough(study) else ():
         written.append(folder / f"{name}.png")
         _draw(study, draw, written[-1])
-    if confirmed := [
-        *confirmation.trials,
-        *([confirmation.present] if confirmation.present else []),
-    ]:
+    if confirmed := confirmation.confirmed:
         written.append(folder / "confirmation.csv")
         write_csv(pd.concat([one.table() for one in confirmed]), written[-1])
     return written

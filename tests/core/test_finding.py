@@ -28,7 +28,7 @@ def test_everything_of_a_finding_reaches_its_place(
     table, record = pd.DataFrame({"n": [1, 2]}), Record()
     first = Finding({"sub/table.csv": table}, {"empty.png": Figure()}, {"n": 3.0}, "Three in all.")
     publish([first, Finding(metrics={"m": 1.0})], tmp_path / "report", record)
-    assert capsys.readouterr().out == "Three in all.\n"
+    assert capsys.readouterr().out == f"Three in all.\nwritten to {tmp_path / 'report'}\n"
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "report/sub/table.csv"), table)
     assert (tmp_path / "report/empty.png").read_bytes().startswith(b"\x89PNG")
     assert record.values == {"n": 3.0, "m": 1.0}
