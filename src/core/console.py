@@ -39,28 +39,48 @@ def line_of(fields: Iterable[str]) -> str:
 
 
 def tables(markdown: str) -> str:
-    """Text with tables; on a terminal, one that is wider becomes several with some columns each."""
+    """Text with tables; on a terminal, one that is wider becomes several, or a list."""
     columns = width(sys.stdout)
     if not columns:
         return markdown
-    found = groupby(markdown.splitlines(), lambda line: line.startswith("|"))
+    found = groupby(markdown.split("\n"), lambda line: line.startswith("|"))
     return "\n".join(
-        _cut(rows, columns) if is_table else wrapped("\n".join(rows))
-        for is_table, rows in ((is_table, [*rows]) for is_table, rows in found)
+        _fitted(lines, columns) if is_table else wrapped("\n".join(lines))
+        for is_table, lines in ((is_table, [*lines]) for is_table, lines in found)
     )
 
 
-def _cut(rows: Sequence[str], most: int) -> str:
+def _fitted(lines: Sequence[str], most: int) -> str:
     """The table as tables of at most so many characters a row, each with the first column."""
-    first, *others = zip(*(row.strip("|").split("|") for row in rows), strict=True)
+    rows = [line.strip("|").split("|") for line in lines]
+    first, *others = zip(*rows, strict=True)
     parts = [[first]]
     for column in others:
-        wide = 1 + sum(len(cells[0]) + 1 for cells in (*parts[-1], column))
-        if wide > most and len(parts[-1]) > 1:
+        if _characters([*parts[-1], column]) > most and len(parts[-1]) > 1:
             parts.append([first])
         parts[-1].append(column)
-    lines = (["|".join(("", *cells, "")) for cells in zip(*part, strict=True)] for part in parts)
-    return "\n\n".join(map("\n".join, lines))
+    if max(map(_characters, parts)) > most:
+        return _listed(rows)
+    drawn = (["|".join(("", *cells, "")) for cells in zip(*part, strict=True)] for part in parts)
+    return "\n\n".join(map("\n".join, drawn))
+
+
+def _characters(columns: Sequence[Sequence[str]]) -> int:
+    """In a row of the table with these columns."""
+    return 1 + sum(len(cells[0]) + 1 for cells in columns)
+
+
+def _listed(rows: Sequence[Sequence[str]]) -> str:
+    """A line for each cell that is not empty, and a gap after each row."""
+    header, _, *body = [[cell.strip() for cell in row] for row in rows]
+    return "\n\n".join(
+        "\n".join(
+            wrapped(f"{name}: {cell}", indent=4 * " ")
+            for name, cell in zip(header, cells, strict=True)
+            if cell
+        )
+        for cells in body
+    )
 
 
 class Console(Reporter):

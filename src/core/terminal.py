@@ -39,7 +39,7 @@ def wrapped(text: str, indent: str = "") -> str:
 
     indent: before all but the first of them. A word is not broken, nor is what NBSP joins.
     """
-    lines = text.splitlines()
+    lines = text.split("\n")
     if columns := width(sys.stdout):
         lines = [
             textwrap.fill(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from src.core import paths
 from src.core.cli import Parser, one_of, run
+from src.core.terminal import wrapped
 
 
 def _arguments() -> argparse.Namespace:
@@ -38,7 +39,7 @@ def _recipes(arguments: argparse.Namespace) -> dict[str, object]:
     compared = [] if arguments.name else _compare()
     written = [str(paths.RECIPE_RESULTS / f"{name}.csv") for name in arguments.names]
     written += [str(paths.RECIPES / "table.csv")] if compared else []
-    print(f"written to {', '.join(written)}")
+    print(wrapped(f"written to {', '.join(written)}"))
     return {"trainings": trained, "recipes": compared, "written": written}
 
 
