@@ -3,6 +3,7 @@
 from src.config.sections import DataConfig, Section, Seed
 from src.core import paths
 from src.core.cli import run
+from src.core.console import bar
 from src.core.finding import publish
 from src.core.runtime import generator
 from src.data.checks import load_params
@@ -31,16 +32,20 @@ def read(params: Params, dataset: str, image_shape: tuple[int, int, int] | None 
 def main() -> None:
     params = load_params(Params)
     with track("preprocess", params.model_dump()) as tracked:
-        source = read(params, params.data.source)
-        # One model reads both: the target's images are converted to the size of the source's.
-        target = read(params, params.data.target, source.train.image_shape)
-        roles = {"source": source, "target": target}
-        folders = {"source": paths.SOURCE_TENSORS, "target": paths.TARGET_TENSORS}
-        for role, splits in roles.items():
-            for name, data in zip((paths.TRAIN, paths.VAL, paths.TEST), splits, strict=True):
-                save_images(folders[role] / name, data)
-        names = {"source": params.data.source, "target": params.data.target}
-        publish([overview(roles, names)], paths.DATA_REPORT, tracked)
+        with bar("preprocess", 4, "steps") as shown:
+            source = read(params, params.data.source)
+            shown.update()
+            # One model reads both: the target's images are converted to the source's size.
+            target = read(params, params.data.target, source.train.image_shape)
+            shown.update()
+            roles = {"source": source, "target": target}
+            folders = {"source": paths.SOURCE_TENSORS, "target": paths.TARGET_TENSORS}
+            for role, splits in roles.items():
+                for name, data in zip((paths.TRAIN, paths.VAL, paths.TEST), splits, strict=True):
+                    save_images(folders[role] / name, data)
+            shown.update()
+            found = overview(roles, {"source": params.data.source, "target": params.data.target})
+        publish([found], paths.DATA_REPORT, tracked)
 
 
 if __name__ == "__main__":

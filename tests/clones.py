@@ -13,6 +13,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -37,6 +38,13 @@ class Clone:
         assert bool(process.returncode) == fails, printed
         return printed
 
+    def document(self, *command: str) -> tuple[Any, str]:
+        """What the command, with --json, prints on stdout, and on stderr for people."""
+        done = self.start(*command, "--json", stderr=subprocess.PIPE)
+        printed, told = done.communicate()
+        assert done.returncode == 0, told
+        return json.loads(printed), told
+
     def here(self, module: str, *arguments: str, fails: bool = False) -> str:
         """What `python -m module` prints, called in this process, which has imported it all."""
         printed, code = io.StringIO(), None
@@ -60,8 +68,8 @@ class Clone:
         assert bool(code) == fails, printed.getvalue()
         return printed.getvalue()
 
-    def start(self, *command: str) -> subprocess.Popen[str]:
-        """The command as a process whose stdout has all that it prints."""
+    def start(self, *command: str, stderr: int = subprocess.STDOUT) -> subprocess.Popen[str]:
+        """The command as a process whose stdout has all that it prints, unless told otherwise."""
         env = {
             name: value
             for name, value in os.environ.items()
@@ -76,7 +84,7 @@ class Clone:
             env=env,
             text=True,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=stderr,
         )
 
     @property

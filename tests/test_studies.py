@@ -1,11 +1,13 @@
 """Studies by their commands, in a clone that has their data."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import psutil
@@ -25,7 +27,8 @@ class Study:
     folder: Path  # with its tables
     trainings: int
     lost: str  # printed when its workers were killed
-    printed: str  # by the second call
+    document: Any  # of the second call
+    printed: str  # by it, for people
     resumed: dict[str, str]  # tables
     undisturbed: dict[str, str]  # tables
 
@@ -79,14 +82,15 @@ def killed_and_called_again(
         "recipes/results" if experiment == "recipes" else f"reports/{experiment}"
     )
     lost = kill_in_the_middle(project, *command)
-    printed = project.call(*command, "--workers", "2")
+    document, printed = project.document(*command, "--workers", "2")
     resumed = tables(folder)
     shutil.rmtree(project.root / "data/trainings")
     for path in resumed:
         (folder / path).unlink()
     with undisturbed or nullcontext():
         project.here(f"src.{experiment}.__main__", *arguments, "--workers", "1")
-    return Study(project, experiment, folder, trainings, lost, printed, resumed, tables(folder))
+    alone = tables(folder)
+    return Study(project, experiment, folder, trainings, lost, document, printed, resumed, alone)
 
 
 def tables(folder: Path) -> dict[str, str]:
@@ -165,6 +169,10 @@ def test_a_cross_validation_predicts_every_image_once(crossval: Study) -> None:
     assert told in crossval.printed
     table = pd.read_csv(crossval.folder / "folds.csv")
     assert table["n"].tolist() == [1334, 1333, 1333, 4000]
+    assert [fold["loss"] for fold in crossval.document["folds"]] == table["loss"].tolist()
+    assert crossval.document["accuracy"] == table["accuracy"].iloc[-1]
+    assert crossval.document["written"] == ["reports/crossval"]
+    assert "written to reports/crossval" in crossval.printed
     runs = {run.info.run_name: run.data for run in crossval.project.runs("crossval")}
     assert runs["crossval"].metrics["accuracy"] == pytest.approx(table["accuracy"].iloc[-1])
     first = runs["fold-1"]
@@ -175,10 +183,22 @@ def test_a_cross_validation_predicts_every_image_once(crossval: Study) -> None:
     assert (issues["label"] != issues["suggested"]).all()
 
 
+def test_too_many_folds_are_refused_before_there_is_a_run(crossval: Study) -> None:
+    before = len(crossval.project.runs("crossval"))
+    printed = crossval.project.here("src.crossval.__main__", "--folds", "99999", fails=True)
+    assert printed.startswith("error: --folds: should be at most ")
+    assert len(crossval.project.runs("crossval")) == before
+
+
 def test_transfer_methods_are_compared_in_one_table(transfer: Study) -> None:
     assert re.search(r"\| labels per class +\| 0 +\| 1 +\|", transfer.printed)
     outcomes = pd.read_csv(transfer.folder / "outcomes.csv")
     assert len(outcomes) == 2 * (1 + 6)
+    told = {row["method"]: row for row in transfer.document["methods"]}
+    means = outcomes.groupby("method")["target_test"].mean()
+    assert {name: row["target_test"] for name, row in told.items()} == pytest.approx({**means})
+    assert told["zero-shot"]["gain"] is None
+    assert told["full"]["gain_lo"] < told["full"]["gain"] < told["full"]["gain_hi"]
     runs = {run.info.run_name: run.data for run in transfer.project.runs("transfer")}
     row = outcomes.query("seed == 1 and method == 'full'").iloc[0]
     assert runs["seed-1-full-1"].metrics["target_test_accuracy"] == row["target_test"]
@@ -194,6 +214,13 @@ def test_a_recipe_is_a_stage_of_its_own_pipeline(recipe: Study) -> None:
     assert table["seed"].tolist() == [0, 1, 2]
     assert (table["correct"] > 800).all()
     assert (table["n"] == 1000).all()
+    trainings = recipe.document["trainings"]
+    assert [row["correct"] for row in trainings] == table["correct"].tolist()
+    assert all(row["accuracy_lo"] < row["accuracy"] < row["accuracy_hi"] for row in trainings)
+    assert {row["seconds"] for row in trainings} == {None}  # two workers disturb each other
+    printed = recipe.project.here("src.recipes.__main__", "--table", "--json")
+    compared = json.loads(printed[printed.index("\n{") :])
+    assert compared["recipes"][0]["accuracy"] == pytest.approx((table["correct"] / 1000).mean())
     runs = {run.info.run_name: run.data for run in recipe.project.runs("recipes")}
     accuracies = [runs[f"seed-{seed}"].metrics["source_test_accuracy"] for seed in range(3)]
     assert accuracies == pytest.approx((table["correct"] / 1000).tolist())

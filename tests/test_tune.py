@@ -56,9 +56,11 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     # Two threads, as the last bits then differ from those of a worker with one thread.
     write(made, *TWO_THREADS)
     made.commit()
-    printed = made.call(*TUNE, "--trials", "4", "--workers", "2")
+    document, printed = made.document(*TUNE, "--trials", "4", "--workers", "2")
     assert "Running stage 'preprocess'" in printed
     assert "study sweep: 4 of 4 trials finished" in printed
+    assert document["trials_complete"] + document["trials_pruned"] == 4
+    assert document["written"] == ["reports/tune/sweep.csv", "reports/tune/sweep"]
     made.commit()
     return made
 
@@ -140,7 +142,13 @@ def test_the_train_stage_reproduces_the_promoted_trial(project: Clone) -> None:
     assert f"params.yaml with {winner}" in shown
     assert (project.root / "params.yaml").read_text() == before
 
-    assert project.call(*PROMOTE) == shown
+    document, printed = project.document(*PROMOTE)
+    assert printed == shown
+    assert document["promoted"] == document["winner"] == winner
+    assert {one["name"]: one["val_loss"] for one in document["candidates"]} == pytest.approx(
+        {**means}
+    )
+    assert document["written"] == ["params.yaml"]
     row = trials(project).set_index("trial").loc[int(winner.removeprefix("trial "))]
     tree = read(project.root / "params.yaml")
     names = ["train.optimizer.learning_rate", "train.batch_size", "model.kernel_sizes.0"]
@@ -213,6 +221,7 @@ def test_a_bug_in_a_worker_keeps_its_traceback(single: Clone) -> None:
     command = (*TUNE, "--study", "bug", "--trials", "1", "--workers", "1")
     printed = single.call(*command, fails=True)
     assert "error: 10 trials failed, the last because KeyError: 'logits'" in printed
+    assert "Run the same command again" not in printed  # narrow the space, says the error
     assert printed.count("Traceback (most recent call last)") == 10
     assert 'raise KeyError("logits")' in printed
     assert set(trials(single, "bug")["reason"]) == {"KeyError: 'logits'"}

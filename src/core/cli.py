@@ -1,16 +1,18 @@
 """Arguments of the commands, and what every stage and command does around its work."""
 
 import argparse
-import io
+import json
 import os
 import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from types import FrameType
-from typing import Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 from src.core.errors import UserError, debugging, is_refusal, trace
+from src.core.terminal import coloured, show_any_character
 
 # Of one thread each, unless told otherwise: with more than 8, they would wait for the command.
 WORKERS = min(8, len(os.sched_getaffinity(0)))
@@ -28,7 +30,7 @@ class Parser(argparse.ArgumentParser):
     """Says in one line what is wrong with the arguments; has --debug."""
 
     def __init__(self, prog: str, description: str) -> None:
-        _show_any_character()
+        show_any_character()
         super().__init__(prog=prog, description=description)
         debug = "show the traceback of a refusal, too (also IDXFLOW_DEBUG=1)"
         self.add_argument("--debug", action=_Debug, nargs=0, help=debug)
@@ -43,8 +45,16 @@ class Parser(argparse.ArgumentParser):
             help=f"training processes at a time, {notes}",
         )
 
+    def add_json(self) -> None:
+        """--json, for `run`."""
+        self.add_argument(
+            "--json",
+            action="store_true",
+            help="print the results as one JSON document on stdout, and all else on stderr",
+        )
+
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"error: {message.removeprefix('argument ')} (see --help)\n")
+        self.exit(2, f"{_error()} {message.removeprefix('argument ')} (see --help)\n")
 
 
 def count(text: str) -> int:
@@ -100,29 +110,36 @@ def labels(text: str) -> list[int | Literal["all"]]:
     return found
 
 
-def run(main: Callable[[], object]) -> None:
+def run(main: Callable[[], object], as_json: bool = False) -> None:
     """Call `main`; bad input, a full or protected disk, or an interruption ends in one line.
 
-    Any other error is a bug, and keeps its traceback.
+    Any other error is a bug, and keeps its traceback. as_json: what is printed goes to stderr, and
+    what `main` returns to stdout.
     """
-    _show_any_character()
+    show_any_character()
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        main()
+        with redirect_stdout(sys.stderr if as_json else sys.stdout):
+            document = main()
     except (UserError, OSError) as error:
         if not is_refusal(error):
             raise
         shown = trace(error) if debugging() else ""
-        sys.exit(f"{shown}error: {error}")
+        sys.exit(f"{shown}{_error()} {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
+    if as_json:
+        print(_without_nan(document))
 
 
-def _show_any_character() -> None:
-    """A terminal without a class name's letters shows their codes, and ends no command."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+def _error() -> str:
+    return coloured("error:", "red", sys.stderr)
+
+
+def _without_nan(document: Any) -> str:
+    """The document as JSON, which has no number that is none: null in its place."""
+    told = json.dumps(document)
+    return json.dumps(json.loads(told, parse_constant=lambda _: None), indent=2)
 
 
 def _terminate(signum: int, _frame: FrameType | None) -> NoReturn:

@@ -5,6 +5,8 @@ import os
 import sys
 import traceback
 
+from src.core.terminal import coloured
+
 # What the machine refuses, not what we got wrong: the message names the file.
 REFUSALS = (
     *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM),
@@ -33,7 +35,10 @@ def one_line(error: BaseException) -> str:
 
 def warn(sentence: str) -> None:
     """Tell the person at the prompt what they may not have meant; the work goes on."""
-    print(f"warning: {sentence}", file=sys.stderr, flush=True)
+    from tqdm import tqdm  # imported here, so that --help is fast
+
+    # Not by print, which would write into a bar.
+    tqdm.write(f"{coloured('warning:', 'yellow', sys.stderr)} {sentence}", file=sys.stderr)
 
 
 def trace(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from src.core.errors import warn
 from src.core.files import write_text
 from src.core.plots import save_figure
 from src.core.tables import write_csv
+from src.core.terminal import wrapped
 
 SUMMARY = "summary.txt"  # what was printed
 
@@ -43,7 +44,7 @@ def publish(findings: Iterable[Finding], folder: Path, record: Record) -> None:
     printed = ""
     for finding in findings:
         if finding.text:
-            print(finding.text)
+            print(wrapped(finding.text))
             printed += f"{finding.text}\n"
         for warning in finding.warnings:
             warn(warning)
@@ -59,3 +60,4 @@ def publish(findings: Iterable[Finding], folder: Path, record: Record) -> None:
         write_text(printed, folder / SUMMARY)
         record.note(f"```\n{printed}```")
     record.file(folder)
+    print(f"written to {folder}")

@@ -16,13 +16,14 @@ def _arguments() -> argparse.Namespace:
         "--folds", type=count, default=5, metavar="N", help="at least 2 (default: 5)"
     )
     parser.add_workers(WORKERS, ONE_THREAD_EACH)
+    parser.add_json()
     arguments = parser.parse_args()
     if arguments.folds < 2:
         parser.error("--folds: should be at least 2, not 1")
     return arguments
 
 
-def _crossval(folds: int, workers: int) -> None:
+def _crossval(folds: int, workers: int) -> dict[str, object]:
     # Imported here, so that --help is fast.
     from src.config.params import Params
     from src.core import paths
@@ -48,10 +49,10 @@ def _crossval(folds: int, workers: int) -> None:
     }
     sections = params.model_dump(include={"seed", "runtime", "data", "model", "train"})
     description = Description(CROSSVAL, "crossval", {**sections, "folds": folds}, images, "train")
+    train_set, val_set = (load_images(path) for path in images.values())
+    data = join(train_set, val_set)
+    drawn = draw_folds(data, folds, params.seed)  # refuses too many before there is a run
     with trainings(description, params.runtime.one_thread(), workers) as study:
-        train_set, val_set = (load_images(path) for path in images.values())
-        data = join(train_set, val_set)
-        drawn = draw_folds(data, folds, params.seed)  # refuses too many before anything is trained
         results = study.run(jobs).values()
         done = [
             HeldOut(places, result.predictions[HELD_OUT].logits)
@@ -59,11 +60,16 @@ def _crossval(folds: int, workers: int) -> None:
         ]
         finding = scores(done, data, len(train_set), params.evaluate.mistakes)
         publish([finding], paths.CROSSVAL, study.record)
+    return {
+        **finding.metrics,
+        "folds": finding.tables["folds.csv"].to_dict("records"),
+        "written": [str(paths.CROSSVAL)],
+    }
 
 
 def main() -> None:
     arguments = _arguments()
-    run(lambda: _crossval(arguments.folds, arguments.workers))
+    run(lambda: _crossval(arguments.folds, arguments.workers), arguments.json)
 
 
 if __name__ == "__main__":

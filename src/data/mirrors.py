@@ -19,9 +19,9 @@ from typing import TypeVar
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import requests
-from tqdm import tqdm
 from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
+from src.core.console import bar
 from src.core.errors import UserError, is_refusal
 from src.core.files import written_whole
 from src.core.paths import root
@@ -130,11 +130,11 @@ def _downloaded(url: str, most: int) -> Iterator[bytes]:
         if announced > most:
             raise _NotSentError(f"larger than the {most} bytes that it may have")
         sent, since = 0, time.monotonic()
-        with tqdm(total=announced or None, unit="B", unit_scale=True, disable=None) as bar:
+        with bar("download", announced or None, "bytes", unit_scale=True) as shown:
             # As sent: a server that calls a packed file encoded would have it unpacked.
             while piece := response.raw.read1(PIECE, decode_content=False):
                 yield piece
-                bar.update(len(piece))
+                shown.update(len(piece))
                 sent += len(piece)
                 if (passed := time.monotonic() - since) > ANSWER:
                     if sent < SLOWEST * passed:

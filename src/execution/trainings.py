@@ -66,7 +66,7 @@ class Trainings:
                 self._kept.put(jobs[name], outcome.content)
 
         epochs = sum(job.train.epochs for job in left.values())
-        with Progress(self._description.name, epochs) as progress:
+        with Progress(self._description.name, left, epochs) as progress:
             batch = Batch(left, keep, [progress, self._tracked])
             run(self._executor, batch)
         self.failed |= batch.failed

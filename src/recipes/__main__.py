@@ -1,10 +1,12 @@
 """Train the recipes with several seeds each, test every model once, compare them in a table."""
 
 import argparse
+from collections.abc import Hashable
 from pathlib import Path
 
 from src.core import paths
 from src.core.cli import Parser, one_of, run
+from src.core.terminal import wrapped
 
 
 def _arguments() -> argparse.Namespace:
@@ -24,6 +26,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_workers(
         1, "with runtime.threads threads each; epochs are timed with 1 only (default: 1)"
     )
+    parser.add_json()
     arguments = parser.parse_args()
     if arguments.name and arguments.table:
         parser.error("--table: compares all recipes, so it takes no name")
@@ -31,21 +34,23 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _recipes(arguments: argparse.Namespace) -> None:
-    for name in arguments.names:
-        _train(name, arguments.workers)
-    if not arguments.name:
-        _compare()
+def _recipes(arguments: argparse.Namespace) -> dict[str, object]:
+    trained = [row for name in arguments.names for row in _train(name, arguments.workers)]
+    compared = [] if arguments.name else _compare()
+    written = [str(paths.RECIPE_RESULTS / f"{name}.csv") for name in arguments.names]
+    written += [str(paths.RECIPES / "table.csv")] if compared else []
+    print(wrapped(f"written to {', '.join(written)}"))
+    return {"trainings": trained, "recipes": compared, "written": written}
 
 
-def _train(name: str, workers: int) -> None:
+def _train(name: str, workers: int) -> list[dict[str, object]]:
     # Imported here, so that --help is fast.
     from tempfile import TemporaryDirectory
 
     from src.data.checks import load_params
     from src.execution.trainings import Description, trainings
     from src.recipes.recipe import Recipe, as_rows, obtain_splits, write_image_sets
-    from src.recipes.table import in_words, write_results
+    from src.recipes.table import in_numbers, in_words, write_results
     from src.tracking.store import RECIPES
 
     recipe = load_params(Recipe, paths.RECIPES / f"{name}.yaml")
@@ -59,11 +64,13 @@ def _train(name: str, workers: int) -> None:
     for row in rows:
         print(in_words(row))
     write_results(rows, paths.RECIPE_RESULTS / f"{name}.csv")
+    return [in_numbers(row) for row in rows]
 
 
-def _compare() -> None:
+def _compare() -> list[dict[Hashable, object]]:
     import pandas as pd
 
+    from src.core.console import tables
     from src.core.errors import UserError
     from src.recipes.table import as_markdown, compare, write_comparison
 
@@ -73,13 +80,14 @@ def _compare() -> None:
     if not paths.PUBLISHED_FIGURES.exists():
         raise UserError(f"{paths.PUBLISHED_FIGURES}: not found; it is in the repository")
     table = compare(pd.concat(results), pd.read_csv(paths.PUBLISHED_FIGURES))
-    print(as_markdown(table))
+    print(tables(as_markdown(table)))
     write_comparison(table, paths.RECIPES)
+    return table.to_dict("records")
 
 
 def main() -> None:
     arguments = _arguments()
-    run(lambda: _recipes(arguments))
+    run(lambda: _recipes(arguments), arguments.json)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,12 @@ def in_words(row: Row) -> str:
     )
 
 
+def in_numbers(row: Row) -> dict[str, object]:
+    """The row, its accuracy, and the 95 % interval of that."""
+    low, high = wilson(row.correct, row.n)
+    return {**asdict(row), "accuracy": row.accuracy, "accuracy_lo": low, "accuracy_hi": high}
+
+
 def write_results(rows: Sequence[Row], path: Path) -> None:
     """A row per seed."""
     write_csv(pd.DataFrame([asdict(row) for row in rows]), path)

@@ -24,6 +24,7 @@ def bring_up_to_date(stage: str, outputs: Sequence[Path]) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "dvc", "repro", stage],
             env={**os.environ, "PATH": path},
+            stdout=2,  # stdout is for the results of the command that asks
             check=False,
         )
     if done.returncode:

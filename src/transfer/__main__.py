@@ -23,13 +23,15 @@ def _arguments() -> argparse.Namespace:
         help="labelled images per class (default: 1,5,10,50,all)",
     )
     parser.add_workers(WORKERS, ONE_THREAD_EACH)
+    parser.add_json()
     return parser.parse_args()
 
 
-def _transfer(arguments: argparse.Namespace) -> None:
+def _transfer(arguments: argparse.Namespace) -> dict[str, object]:
     # Imported here, so that --help is fast.
     from src.config.params import Params
     from src.core import paths
+    from src.core.console import tables
     from src.core.finding import publish
     from src.data.checks import load_params
     from src.data.sources import facts_of
@@ -52,14 +54,18 @@ def _transfer(arguments: argparse.Namespace) -> None:
         results |= study.attempt(plan.adaptations(results))
         if outcomes := plan.outcomes(results):
             finding = summary(outcomes)
+            print(tables(finding.documents["table.md"]))
             publish([finding], paths.TRANSFER, study.record)
-            print(finding.documents["table.md"])
         study.check()
+    return {
+        "methods": finding.tables["table.csv"].to_dict("records"),
+        "written": [str(paths.TRANSFER)],
+    }
 
 
 def main() -> None:
     arguments = _arguments()
-    run(lambda: _transfer(arguments))
+    run(lambda: _transfer(arguments), arguments.json)
 
 
 if __name__ == "__main__":

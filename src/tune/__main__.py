@@ -37,10 +37,11 @@ def _arguments() -> argparse.Namespace:
         metavar="N",
         help="random seed of a new study's sampler (default: seed in params.yaml)",
     )
+    parser.add_json()
     return parser.parse_args()
 
 
-def _tune(arguments: argparse.Namespace) -> None:
+def _tune(arguments: argparse.Namespace) -> dict[str, object]:
     # Imported here, so that --help is fast.
     from src.config.params import Params
     from src.config.parsing import read
@@ -68,7 +69,7 @@ def _tune(arguments: argparse.Namespace) -> None:
     ) as study:
         tags = {"sampler": params.tune.sampler, "pruner": params.tune.pruner}
         with track_study(TUNE, study.name, study.id, space.constant(), tags, "train") as tracker:
-            Session(
+            return Session(
                 study,
                 params,
                 images,
@@ -83,7 +84,7 @@ def _tune(arguments: argparse.Namespace) -> None:
 
 def main() -> None:
     arguments = _arguments()
-    run(lambda: _tune(arguments))
+    run(lambda: _tune(arguments), arguments.json)
 
 
 if __name__ == "__main__":

@@ -115,6 +115,11 @@ class Confirmation:
     missing: int  # candidates with trainings still to do
 
     @property
+    def confirmed(self) -> list[Confirmed]:
+        """The trials, and then the present parameters."""
+        return [*self.trials, *([self.present] if self.present else [])]
+
+    @property
     def winner(self) -> Confirmed | None:
         """The trial with the lowest mean loss; None before all candidates are trained."""
         trials = [] if self.missing else self.trials
@@ -179,7 +184,7 @@ def confirm(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> No
         study.save_result(keys[name], _result(outcome))
 
     epochs = sum(job.train.epochs for _, job in missing.values())
-    with Progress("confirm", epochs) as progress:
+    with Progress("confirm", keys, epochs) as progress:
         batch = Batch(dict(missing.values()), keep, [progress])
         run(executor, batch)
     for name, reason in batch.failed.items():

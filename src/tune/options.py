@@ -15,5 +15,5 @@ def add_study_options(parser: Parser) -> None:
         "--storage",
         metavar="URL",
         help="database of the study, which machines can share, such as "
-        "postgresql://user@host/name (default: optuna.log in the repository)",
+        "postgresql+psycopg://user@host/name (default: optuna.log in the repository)",
     )

@@ -90,10 +90,7 @@ def write_report(study: Study, confirmation: Confirmation, csv: Path) -> list[Pa
     for name, figure in draw(study).items():
         written.append(folder / name)
         save_figure(figure, written[-1])
-    if confirmed := [
-        *confirmation.trials,
-        *([confirmation.present] if confirmation.present else []),
-    ]:
+    if confirmed := confirmation.confirmed:
         written.append(folder / "confirmation.csv")
         write_csv(pd.concat([one.table() for one in confirmed]), written[-1])
     return written

@@ -8,6 +8,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from src.config.params import Params
+from src.core.console import bar
+from src.core.errors import UserError
 from src.core.files import waited_for
 from src.core.signals import Interruption
 from src.execution.launch import launched
@@ -18,7 +20,7 @@ from src.tune.results import ended_trials, metrics, write_report
 from src.tune.status import SweepProgress
 from src.tune.study import Study
 from src.tune.sweep import Trials
-from src.tune.verdict import describe
+from src.tune.verdict import describe, in_numbers
 
 
 @dataclass(frozen=True)
@@ -35,19 +37,24 @@ class Session:
     workers: int
     timeout: float = float("inf")  # seconds after which no trial starts
 
-    def run(self) -> None:
+    def run(self) -> dict[str, object]:
         """Run trials until `wanted` are finished, then confirm the winner, unless time is up.
 
         Even after an error or an interruption, results are kept, the report is written, and a
-        summary is printed.
+        summary is printed. Returns it in numbers.
         """
         self.csv.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._run_trials()
             if self.study.is_done(self.wanted):
                 self._confirm()
-        finally:
+        except UserError:  # which says itself how to go on
+            self._report(advise=False)
+            raise
+        except BaseException:
             self._report()
+            raise
+        return self._report()
 
     def _run_trials(self) -> None:
         runtime = self.params.runtime.one_thread()
@@ -71,13 +78,26 @@ class Session:
         ):
             confirm(self.study, executor, candidates(self.study, self.params))
 
-    def _report(self) -> None:
+    def _report(self, *, advise: bool = True) -> dict[str, object]:
         with FileLock(self.csv.with_suffix(".report.lock")), Interruption():
-            self.study.requeue_orphans()
-            confirmation = load_confirmation(self.study, candidates(self.study, self.params))
-            files = write_report(self.study, confirmation, self.csv)
-            self.tracker.mirror(ended_trials(self.study))
-            self.tracker.record.metrics(metrics(self.study, confirmation))
-            for path in files:
-                self.tracker.record.file(path)
-            print(describe(self.study, confirmation, self.wanted))
+            with bar("report", 3, "steps") as shown:
+                self.study.requeue_orphans()
+                confirmation = load_confirmation(self.study, candidates(self.study, self.params))
+                files = write_report(self.study, confirmation, self.csv)
+                shown.update()
+                self.tracker.mirror(ended_trials(self.study))
+                shown.update()
+                numbers = metrics(self.study, confirmation)
+                self.tracker.record.metrics(numbers)
+                for path in files:
+                    self.tracker.record.file(path)
+            print(describe(self.study, confirmation, self.wanted, advise=advise))
+            places = [str(each) for each in (self.csv, self.csv.with_suffix("")) if each.exists()]
+            print(f"written to {' and '.join(places)}")
+        return {
+            "study": self.study.name,
+            "wanted": self.wanted,
+            **numbers,
+            **in_numbers(confirmation),
+            "written": places,
+        }

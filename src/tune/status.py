@@ -9,22 +9,24 @@ class SweepProgress(Progress):
     """The bar counts finished trials, of all processes; a line has the trial's values, too."""
 
     def __init__(self, study: Study, wanted: int) -> None:
-        super().__init__(study.name, wanted, "trials", study.tally().finished)
+        last = f"trial-{wanted - 1}"
+        super().__init__(study.name, [last], wanted, "trials", study.tally().finished)
         self._study = study
 
     def on_epoch(self, name: str, epoch: Epoch) -> None:
-        """An epoch is no trial."""
+        """An epoch is no trial, but the time left has changed."""
+        self._bar.refresh()
 
-    def line(self, ended: Ended) -> str:
-        values = "  ".join(f"{key}={_short(value)}" for key, value in ended.values.items())
-        return f"{super().line(ended)}  {values}"
+    def fields(self, ended: Ended) -> list[str]:
+        values = [f"{key}={_short(value)}" for key, value in ended.values.items()]
+        return super().fields(ended) + values
 
     def on_end(self, ended: Ended) -> None:
         super().on_end(ended)
         tally = self._study.tally()
         self._bar.n = tally.finished
-        best = f"{tally.best.values[0]:.4f} (trial {tally.best.number})" if tally.best else "none"
-        self._bar.set_postfix_str(f"pruned {tally.pruned}, failed {tally.failed}, best {best}")
+        best = f", best {tally.best.values[0]:.4f}" if tally.best else ""
+        self._bar.set_postfix_str(f"pruned {tally.pruned}, failed {tally.failed}{best}")
 
 
 def _short(value: object) -> str:

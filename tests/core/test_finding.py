@@ -34,7 +34,7 @@ def test_everything_of_a_finding_reaches_its_place(
         {"sub/table.csv": table}, {"empty.svg": blank(1, 1, "nothing")}, {"n": 3.0}, "Three in all."
     )
     publish([first, Finding(metrics={"m": 1.0})], tmp_path / "report", record)
-    assert capsys.readouterr().out == "Three in all.\n"
+    assert capsys.readouterr().out == f"Three in all.\nwritten to {tmp_path / 'report'}\n"
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "report/sub/table.csv"), table)
     assert (tmp_path / "report/empty.svg").read_text().startswith("<?xml")
     assert record.values == {"n": 3.0, "m": 1.0}

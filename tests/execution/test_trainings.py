@@ -80,7 +80,7 @@ def logits(results: Mapping[str, Result]) -> list[list[list[float]]]:
 def test_what_was_trained_is_found_again(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     first = study({"seed-0": JOB})
     before = kept(project)
-    assert "seed-0    complete  val loss" in capsys.readouterr().out
+    assert "seed-0 complete  val loss" in capsys.readouterr().out
     again = study()
     assert capsys.readouterr().out.startswith("study: 1 of 2 trainings are done\nseed-1")
     assert logits(again)[:1] == logits(first)

@@ -90,7 +90,7 @@ def test_confirming_trains_each_candidate_once_per_seed(
     confirm(study, executor, found)
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 3 * (1 + 2)
-    assert printed[0].startswith("trial 3, seed 0 complete  val loss ")
+    assert printed[0].startswith("trial 3, seed 0     complete  val loss ")
     confirmation = load_confirmation(study, found)
     assert [one.candidate.name for one in confirmation.trials] == ["trial 3", "trial 1"]
     assert confirmation.present is not None

@@ -101,7 +101,10 @@ def test_no_trial_starts_after_the_timeout(
     tracker = run(study, wanted=5, timeout=0)
     assert len(study.trials()) == 2
     assert tracker.files == ["study.csv"]
-    assert capsys.readouterr().out.endswith("Run the same command again to continue.\n")
+    printed = capsys.readouterr().out
+    assert printed.endswith(
+        "Run the same command again to continue.\nwritten to reports/tune/study.csv\n"
+    )
 
 
 def test_trials_that_a_killed_process_left_do_not_stay_open(
