@@ -1,4 +1,4 @@
-"""Rebuild the report, reports/index.html, from what the stages left."""
+"""Rebuild reports/index.html, and the pages of studies, from what the stages and studies left."""
 
 from src.core.cli import Parser, run
 
@@ -8,6 +8,7 @@ def _report() -> None:
     from src.core import paths
     from src.core.errors import UserError
     from src.pages.index import write_report
+    from src.pages.studies import PAGES, write_study
     from src.tracking.provenance import md5, outputs, recorded
 
     made_of = recorded("evaluate")
@@ -18,7 +19,10 @@ def _report() -> None:
         if md5(path) != made.get(str(path)):
             raise UserError(f"{path}: not what {paths.DVC_LOCK} records; run `dvc repro`")
     write_report(made_of)
-    print(f"The report: {paths.REPORT}")
+    print(f"The page: {paths.REPORT}")
+    for name in PAGES:
+        if (paths.REPORTS / name).exists():
+            write_study(name)
 
 
 def main() -> None:

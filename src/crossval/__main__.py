@@ -32,6 +32,7 @@ def _crossval(folds: int, workers: int) -> dict[str, object]:
     from src.data.checks import load_params
     from src.data.imageset import join, load_images
     from src.execution.trainings import Description, trainings
+    from src.pages.studies import write_study
     from src.tracking.repro import bring_up_to_date
     from src.tracking.store import CROSSVAL
     from src.training.folds import check_epochs_are_fixed, draw_folds
@@ -60,6 +61,7 @@ def _crossval(folds: int, workers: int) -> dict[str, object]:
         ]
         finding = scores(done, data, len(train_set), params.evaluate.mistakes)
         publish([finding], paths.CROSSVAL, study.record)
+        write_study(CROSSVAL, study.record)
     return {
         **finding.metrics,
         "folds": finding.tables["folds.csv"].to_dict("records"),

@@ -60,9 +60,10 @@ def _train(name: str, workers: int) -> list[dict[str, object]]:
         description = Description(RECIPES, name, recipe.model_dump(), images, timed=True)
         with trainings(description, recipe.runtime, workers) as study:
             results = study.run(recipe.jobs())
-    rows = as_rows(name, recipe, results, len(splits.train))
-    for row in rows:
-        print(in_words(row))
+            rows = as_rows(name, recipe, results, len(splits.train))
+            words = "\n".join(map(in_words, rows))
+            print(words)
+            study.record.note(f"```\n{words}\n```")
     write_results(rows, paths.RECIPE_RESULTS / f"{name}.csv")
     return [in_numbers(row) for row in rows]
 
@@ -72,7 +73,10 @@ def _compare() -> list[dict[Hashable, object]]:
 
     from src.core.console import tables
     from src.core.errors import UserError
+    from src.pages.studies import write_study
     from src.recipes.table import as_markdown, compare, write_comparison
+    from src.tracking.runs import track_once
+    from src.tracking.store import RECIPES
 
     results = [pd.read_csv(path) for path in sorted(paths.RECIPE_RESULTS.glob("*.csv"))]
     if not results:
@@ -82,6 +86,8 @@ def _compare() -> list[dict[Hashable, object]]:
     table = compare(pd.concat(results), pd.read_csv(paths.PUBLISHED_FIGURES))
     print(tables(as_markdown(table)))
     write_comparison(table, paths.RECIPES)
+    with track_once(RECIPES, "comparison") as record:
+        write_study(RECIPES, record)
     return table.to_dict("records")
 
 

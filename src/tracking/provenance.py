@@ -155,7 +155,7 @@ def code_tags() -> dict[str, str]:
 def committed_params() -> dict[str, Any]:
     """The content of params.yaml in the last commit; nothing without git."""
     try:
-        tree = YAML(typ="safe", pure=True).load(_git("show", f"HEAD:./{PARAMS}"))
+        tree = YAML(typ="safe", pure=True).load(git("show", f"HEAD:./{PARAMS}"))
     except (OSError, YAMLError, subprocess.CalledProcessError):
         return {}
     return tree if isinstance(tree, dict) else {}

@@ -123,6 +123,16 @@ def track(stage: str, params: Mapping[str, Any]) -> Iterator[Run]:
             yield run
 
 
+@contextmanager
+def track_once(experiment: str, name: str) -> Iterator[Run]:
+    """A run of a command that trains nothing."""
+    with (
+        connected(experiment) as (courier, [identity]),
+        start_run(courier, identity, name, provenance.code_tags()) as run,
+    ):
+        yield run
+
+
 def start_run(courier: Courier, experiment: str, name: str, tags: Mapping[str, str]) -> Run:
     """A new run; as a context manager it ends when its block does."""
     # Created with its tags: if the process is killed right after, the run can still be closed.

@@ -36,6 +36,7 @@ def _transfer(arguments: argparse.Namespace) -> dict[str, object]:
     from src.data.checks import load_params
     from src.data.sources import facts_of
     from src.execution.trainings import Description, trainings
+    from src.pages.studies import write_study
     from src.tracking.repro import bring_up_to_date
     from src.tracking.store import TRANSFER
     from src.transfer.methods import Plan
@@ -56,6 +57,7 @@ def _transfer(arguments: argparse.Namespace) -> dict[str, object]:
             finding = summary(outcomes)
             print(tables(finding.documents["table.md"]))
             publish([finding], paths.TRANSFER, study.record)
+            write_study(TRANSFER, study.record)
         study.check()
     return {
         "methods": finding.tables["table.csv"].to_dict("records"),

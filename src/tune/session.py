@@ -10,11 +10,15 @@ from filelock import FileLock
 from src.config.params import Params
 from src.core.console import bar
 from src.core.errors import UserError
-from src.core.files import waited_for
+from src.core.files import waited_for, write_text
+from src.core.finding import SUMMARY
 from src.core.signals import Interruption
+from src.core.terminal import wrapped
 from src.execution.launch import launched
 from src.execution.scheduler import run
+from src.pages.studies import write_study
 from src.tracking.nested import TrackedStudy
+from src.tracking.store import TUNE
 from src.tune.confirm import candidates, confirm, load_confirmation
 from src.tune.results import ended_trials, metrics, write_report
 from src.tune.status import SweepProgress
@@ -84,6 +88,9 @@ class Session:
                 self.study.requeue_orphans()
                 confirmation = load_confirmation(self.study, candidates(self.study, self.params))
                 files = write_report(self.study, confirmation, self.csv)
+                summary = describe(self.study, confirmation, self.wanted, advise=advise)
+                files.append(self.csv.with_suffix("") / SUMMARY)
+                write_text(f"{summary}\n", files[-1])
                 shown.update()
                 self.tracker.mirror(ended_trials(self.study))
                 shown.update()
@@ -91,7 +98,9 @@ class Session:
                 self.tracker.record.metrics(numbers)
                 for path in files:
                     self.tracker.record.file(path)
-            print(describe(self.study, confirmation, self.wanted, advise=advise))
+                self.tracker.record.note(f"```\n{summary}\n```")
+            print(wrapped(summary))
+            write_study(TUNE, self.tracker.record)
             places = [str(each) for each in (self.csv, self.csv.with_suffix("")) if each.exists()]
             print(f"written to {' and '.join(places)}")
         return {

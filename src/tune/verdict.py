@@ -5,9 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from src.core.console import line_of
 from src.core.stats import ALPHA, mcnemar, student
-from src.core.terminal import wrapped
 from src.tune.confirm import Confirmation, Confirmed
 from src.tune.study import Study
 
@@ -56,7 +54,7 @@ def describe(study: Study, confirmation: Confirmation, wanted: int, *, advise: b
             _optimism(confirmation.winner),
             *_outcome(confirmation),
         ]
-    return "\n".join(map(wrapped, lines))
+    return "\n".join(lines)
 
 
 def in_numbers(confirmation: Confirmation) -> dict[str, object]:
@@ -88,14 +86,13 @@ def _candidates(confirmation: Confirmation) -> Iterator[str]:
     """A line each: means over the fresh seeds."""
     for one in confirmation.confirmed:
         loss = one.candidate.sweep_loss
-        yield line_of(
-            [
-                f"{one.candidate.name:>11}",
-                f"val loss {one.mean:.4f} (sd {one.std:.4f})",
-                f"accuracy {one.accuracy:.2%}",
-                *([] if loss is None else [f"in the sweep {loss:.4f}"]),
-            ]
-        )
+        fields = [
+            f"{one.candidate.name:>11}",
+            f"val loss {one.mean:.4f} (sd {one.std:.4f})",
+            f"accuracy {one.accuracy:.2%}",
+            *([] if loss is None else [f"in the sweep {loss:.4f}"]),
+        ]
+        yield "  ".join(fields)
 
 
 def _optimism(best: Confirmed) -> str:
