@@ -2,7 +2,9 @@
 
 import textwrap
 from collections.abc import Sequence
+from typing import Literal
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
@@ -23,13 +25,12 @@ def contact_sheet(
     columns: int | None = None,
     cell: float = 0.95,
 ) -> Figure:
-    """Images uint8 [N, C, H, W], each above its caption, row by row.
+    """Images uint8 [N, C, H, W], row by row; captions: of each image, or, if fewer, of each row.
 
     Colour stays as it is; anything else is drawn as ink on paper. columns: if not given, as many as
     make the rows equally long. cell: the width of an image in inches.
     """
-    lines = [textwrap.fill(caption, round(LETTERS * cell)) for caption in captions]
-    alt = "; ".join([title, *filter(None, captions)])
+    alt = "; ".join([title, *captions])
     if not len(images):
         figure = blank(4, HEAD, alt)
         figure.suptitle(title)
@@ -37,12 +38,32 @@ def contact_sheet(
     height, width = images.shape[2:]
     pixel = cell / width  # in inches
     gap = max(1, round(GAP / pixel))
-    room = round(max(text.count("\n") + 1 if text else 0 for text in lines) * LINE / pixel)
     columns = columns or -(-len(images) // -(-len(images) // COLUMNS))
+    by_row = len(captions) < len(images)
+    letters = round(LETTERS * cell * (columns if by_row else 1))
+    lines = [textwrap.fill(caption, letters) for caption in captions]
+    room = round(max((text.count("\n") + 1 for text in lines), default=0) * LINE / pixel)
+    figure, axes = _drawn(_arranged(images, columns, gap, room), pixel, title, alt)
+    for number, text in enumerate(lines):
+        row, column = (number, 0) if by_row else divmod(number, columns)
+        across = gap + column * (width + gap) + (0 if by_row else width / 2)
+        down = gap + row * (height + room + gap) + height
+        side: Literal["left", "center"] = "left" if by_row else "center"
+        axes.text(across, down, text, size=8, ha=side, va="top", linespacing=1.1)
+    return figure
+
+
+def _arranged(images: Tensor, columns: int, gap: int, room: int) -> Tensor:
+    """As one, [3, height, width], with room for a caption below each; lengths in pixels."""
     cells = F.pad(on_paper(images), (0, 0, 0, room), value=PAPER)
-    sheet = make_grid(cells, columns, gap, pad_value=PAPER)
-    if len(images) == 1:  # which make_grid leaves without a margin
-        sheet = F.pad(sheet, (gap, gap, gap, gap), value=PAPER)
+    if len(cells) == 1:  # which make_grid would leave without a margin
+        return F.pad(cells[0], (gap, gap, gap, gap), value=PAPER)
+    sheet: Tensor = make_grid(cells, columns, gap, pad_value=PAPER)
+    return sheet
+
+
+def _drawn(sheet: Tensor, pixel: float, title: str, alt: str) -> tuple[Figure, Axes]:
+    """pixel: the side of one, in inches."""
     high, wide = (side * pixel for side in sheet.shape[1:])
     whole = max(wide, 0.09 * len(title))
     figure = blank(whole, high + HEAD, alt)
@@ -51,12 +72,7 @@ def contact_sheet(
     axes = figure.add_axes((0, 0, wide / whole, high / (high + HEAD)))
     axes.axis("off")
     axes.imshow(sheet.permute(1, 2, 0).numpy(), interpolation="none", aspect="auto")
-    for number, text in enumerate(lines):
-        row, column = divmod(number, columns)
-        middle = gap + column * (width + gap) + width / 2
-        below = gap + row * (height + room + gap) + height
-        axes.text(middle, below, text, size=8, ha="center", va="top", linespacing=1.1)
-    return figure
+    return figure, axes
 
 
 def on_paper(images: Tensor) -> Tensor:

@@ -106,15 +106,14 @@ def _keys(data: ImageSet) -> list[tuple[bytes, str]]:
 
 def draw_samples(data: ImageSet) -> Figure:
     """The first images of each class, a row per class, of the first classes."""
-    classes, shown, captions = data.classes[:ROWS], [], []
-    for label, name in enumerate(shortened(classes)):
+    classes, shown = data.classes[:ROWS], []
+    for label in range(len(classes)):
         images = data.images[data.labels == label][:COLUMNS]
         shown += [images, images.new_zeros(COLUMNS - len(images), *data.image_shape)]
-        captions += [name, *[""] * (COLUMNS - 1)]
     title = "training images"
     if len(classes) < len(data.classes):
         title += f" of {len(classes)} of {len(data.classes)} classes"
-    return contact_sheet(torch.cat(shown), captions, title, COLUMNS, cell=0.5)
+    return contact_sheet(torch.cat(shown), classes, title, COLUMNS, cell=0.5)
 
 
 def draw_means(data: ImageSet) -> Figure:

@@ -64,17 +64,17 @@ def _draw_filters(name: str, weights: Tensor) -> Figure:
     largest = shown.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12)
     pixels = (127.5 * (1 + shown / largest)).round().byte()
     title = f"{name}: {len(shown)} of {len(weights)} filters of the first layer"
-    return contact_sheet(pixels, [""] * len(shown), title, columns=16, cell=0.45)
+    return contact_sheet(pixels, [], title, columns=16, cell=0.45)
 
 
 def _draw_maps(name: str, model: Network, image: Tensor) -> Figure:
     """A row per layer, with the first of its maps; darker is more active."""
-    shown, captions = [_row(on_paper(image[None]))], _in_first("image")
+    shown, captions = [_row(on_paper(image[None]))], ["image"]
     for number, maps in enumerate(feature_maps(model, image), start=1):
         active = maps[:MAPS, None].abs()
         active = F.interpolate(active / active.amax().clamp(min=1e-12), image.shape[1:])
         shown.append(_row(on_paper((255 * active).byte())))
-        captions += _in_first(f"layer {number}, {'x'.join(map(str, maps.shape[1:]))}")
+        captions.append(f"layer {number}, {'x'.join(map(str, maps.shape[1:]))}")
     title = f"{name}: an image, and {MAPS} maps of each layer"
     return contact_sheet(torch.cat(shown), captions, title, columns=MAPS)
 
@@ -82,7 +82,3 @@ def _draw_maps(name: str, model: Network, image: Tensor) -> Figure:
 def _row(images: Tensor) -> Tensor:
     """Filled up with blank paper."""
     return F.pad(images, (0, 0, 0, 0, 0, 0, 0, MAPS - len(images)), value=PAPER)
-
-
-def _in_first(caption: str) -> list[str]:
-    return [caption, *[""] * (MAPS - 1)]

@@ -1,9 +1,11 @@
 """Accuracy on corrupted test images."""
 
 from collections.abc import Mapping
+from itertools import product
 
 import pandas as pd
 
+from src.core.console import bar
 from src.core.finding import Finding
 from src.core.stats import wilson
 from src.data.imageset import ImageSet
@@ -34,13 +36,15 @@ def under_corruptions(models: Mapping[str, tuple[Checkpoint, ImageSet]], seed: i
 
     models: by name, each with test images of its own classes. Severity 0 is the clean images.
     """
+    corruptions = [*product(CORRUPTIONS, SEVERITIES)]
     rows = []
-    for name, (checkpoint, images) in models.items():
-        rows.append(_row(name, checkpoint, images, "none", 0))
-        for kind in CORRUPTIONS:
-            for severity in SEVERITIES:
+    with bar("corruptions", len(models) * len(corruptions), "test sets") as shown:
+        for name, (checkpoint, images) in models.items():
+            rows.append(_row(name, checkpoint, images, "none", 0))
+            for kind, severity in corruptions:
                 corrupted = corrupt(images, kind, severity, seed)
                 rows.append(_row(name, checkpoint, corrupted, kind, severity))
+                shown.update()
     return pd.DataFrame(rows)
 
 

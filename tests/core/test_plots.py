@@ -52,7 +52,7 @@ def test_classes_may_have_any_name(tmp_path: Path, few: Splits, names: tuple[str
         svg = written(figure, tmp_path / f"{number}.svg")
         drawn = "".join(texts(svg)).replace(" ", "")
         for name in shown[:50]:
-            assert name.replace(" ", "") in drawn
+            assert name.replace(" ", "").rstrip("…") in drawn
         width, height = (float(side) for side in re.findall(r'(?:width|height)="([0-9.]+)pt"', svg))
         assert max(width, height) < 3000
 
@@ -99,7 +99,7 @@ def test_a_sheet_has_rows_of_equal_length(
     tmp_path: Path, count: int, columns: int, rows: int
 ) -> None:
     images = torch.zeros(count, 1, 28, 28, dtype=torch.uint8)
-    drawn = raster(contact_sheet(images, [""] * count, "sheet"), tmp_path / "sheet.svg")
+    drawn = raster(contact_sheet(images, [], "sheet"), tmp_path / "sheet.svg")
     gap = 2
     assert drawn.shape[:2] == (rows * (28 + gap) + gap, columns * (28 + gap) + gap)
 
@@ -107,7 +107,7 @@ def test_a_sheet_has_rows_of_equal_length(
 def test_colour_stays_and_all_else_is_ink_on_paper(tmp_path: Path) -> None:
     def middle(pixel: Sequence[int]) -> list[int]:
         images = torch.tensor(pixel, dtype=torch.uint8).view(1, -1, 1, 1).expand(1, -1, 28, 28)
-        found: list[int] = raster(contact_sheet(images, [""], ""), tmp_path / "s.svg")[
+        found: list[int] = raster(contact_sheet(images, [], ""), tmp_path / "s.svg")[
             15, 15
         ].tolist()
         return found
