@@ -221,23 +221,24 @@ def _ranking(contest: "Contest") -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """As wide as the terminal at most, if the first column leaves room: long cells are wrapped."""
+    """As wide as the terminal at most, if the headings leave room: long cells are wrapped."""
     import pandas as pd
 
+    room = shutil.get_terminal_size().columns - 2 * len(head)
     # Above a column, tabulate leaves room for two more characters.
-    headings = [f"{title}  " for title in head]
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    room = shutil.get_terminal_size().columns - len(widths) * 2
-    others = len(head) - 1
-    most = max(widths[1:])
-    while most > 10 and widths[0] + sum(min(width, most) for width in widths[1:]) > room:
+    least = [len(title) + 2 for title in head]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    most = max(widths)
+    while (
+        most > 10 and sum(max(x, min(y, most)) for x, y in zip(least, widths, strict=True)) > room
+    ):
         most -= 1
     return pd.DataFrame(rows, columns=list(head)).to_markdown(
         index=False,
         tablefmt="simple",
         disable_numparse=True,
-        colalign=["left", *others * ["right"]],
-        maxcolwidths=[None, *others * [most]],
+        colalign=["left", *["right"] * (len(head) - 1)],
+        maxcolwidths=[most] * len(head),
     )
 
 
