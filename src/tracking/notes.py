@@ -10,7 +10,7 @@ from src.core import paths
 from src.tracking import provenance
 
 NAMED = 2  # changed values in the name of a run
-CONTEXTS = {"train": "training", "val": "validation", "test": "testing"}
+CONTEXTS = {"test": "testing", "train": "training", "val": "validation"}
 
 
 def changes() -> dict[str, Any]:
@@ -60,10 +60,10 @@ def description(stage: str, tags: Mapping[str, str], pipeline: str) -> str:
 def datasets(data: Mapping[str, str]) -> list[dict[str, str]]:
     """The image sets among inputs, MD5 by path, as MLflow's data sets."""
     names = read().get("data", {})
-    return [
+    found = [
         {
             "name": f"{names.get(role, role)} {split}",
-            "digest": md5,
+            "digest": md5[:8],
             "source": path,
             "context": CONTEXTS[split],
         }
@@ -72,3 +72,6 @@ def datasets(data: Mapping[str, str]) -> list[dict[str, str]]:
         for role, split in [key.split(".")]
         if path == str(each)
     ]
+    # The first is the one that MLflow shows beside a run.
+    order = [*CONTEXTS.values()]
+    return sorted(found, key=lambda each: order.index(each["context"]))
