@@ -29,7 +29,7 @@ def _arguments() -> argparse.Namespace:
         "file, or a run in MLflow by its name, or its id or the beginning of that: an evaluate "
         "run, or one that it is based on",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_json()
     arguments = parser.parse_args()
     if not 2 <= (given := len(arguments.names)) <= len(ascii_uppercase):
         parser.error(f"PIPELINE: should be 2 to {len(ascii_uppercase)}, not {given}")

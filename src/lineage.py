@@ -23,7 +23,7 @@ def _arguments() -> argparse.Namespace:
         help="models/base.safetensors, reports/metrics.json:finetuned.target.accuracy, data/raw, "
         "train.epochs, or the beginning of a run's id in MLflow",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_json()
     return parser.parse_args()
 
 

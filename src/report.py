@@ -14,9 +14,9 @@ def _report() -> None:
     made_of = recorded("evaluate")
     if made_of is None:
         raise UserError(f"{paths.DVC_LOCK}: has no evaluate stage; `dvc repro` runs it")
-    made = outputs("evaluate")
-    for path in (paths.EVALUATION, paths.METRICS):
-        if md5(path) != made.get(str(path)):
+    known = {**made_of.data(), **outputs("evaluate")}
+    for path in (paths.DATA_REPORT, paths.EVALUATION):
+        if md5(path) != known.get(str(path)):
             raise UserError(f"{path}: not what {paths.DVC_LOCK} records; run `dvc repro`")
     write_report(made_of)
     print(f"The page: {paths.REPORT}")

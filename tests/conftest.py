@@ -21,6 +21,7 @@ from src.execution.executor import Executor
 from src.execution.launch import launched
 
 if TYPE_CHECKING:
+    from tests.browser import Visitor
     from tests.clones import Clone
     from tests.postgres import Server
 
@@ -92,6 +93,15 @@ def executor(few: Splits, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     for path, data in zip(images.values(), (few.train, few.val), strict=True):
         save_images(path, data)
     with launched(1, shrunk().runtime, images, check=lambda: None) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator["Visitor"]:
+    """A browser. It takes a second to open, so a file of tests shares it."""
+    from tests.browser import visitor
+
+    with visitor() as opened:
         yield opened
 
 

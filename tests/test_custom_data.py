@@ -58,7 +58,7 @@ def test_images_that_are_dark_on_light_are_doubted_wherever_results_are_read(
     metrics = json.loads((project.root / "reports/metrics.json").read_text())
     assert metrics["finetuned"]["target"]["data_warnings"] == 2
     assert metrics["finetuned"]["source"]["data_warnings"] == 1
-    logged = {str(run.info.run_name): run.data.metrics for run in project.runs()}
+    logged = {run.data.tags["dvc.stage"]: run.data.metrics for run in project.runs()}
     assert logged["preprocess"]["target_warnings"] == 2
     assert logged["evaluate"]["finetuned_target_data_warnings"] == 2
 

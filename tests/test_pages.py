@@ -15,18 +15,12 @@ from urllib.request import urlopen
 import pytest
 
 from src.tracking.views import address
-from tests.browser import Visitor, visitor
+from tests.browser import Visitor
 from tests.clones import STAGES, Clone, clone
 from tests.custom import write_custom
 
 ODD = ["$x_1$", "<b>", "&amp;", "停车", "x" * 40, '"quoted"', "`code`", "<script>alert(1)</script>"]
 NAMES = [*ODD, *(f"class {number}" for number in range(len(ODD), 62))]
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Visitor]:
-    with visitor() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +126,7 @@ def test_a_run_says_what_it_is(page: Visitor, odd: Clone, mlflow: str) -> None:
     page.open(f"{mlflow}#/experiments/1/runs/{run.info.run_id}", 1440)
     page.page.get_by_text("Changed since the last commit:").wait_for()
     page.page.get_by_text("Show more").click()
-    page.page.get_by_role("link", name="The page").click()
+    link = page.page.get_by_role("link", name="The page").get_attribute("href")
+    page.open(mlflow + str(link), 1440)
     frame = page.page.frame_locator("iframe")
     frame.get_by_role("heading", name="folder:data/many → folder:data/many").wait_for()

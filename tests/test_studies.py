@@ -13,6 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 
+from tests.browser import Visitor
 from tests.clones import Clone, clone
 
 COMPLETE = " complete  val loss "  # in the line of a training
@@ -224,3 +225,12 @@ def test_a_recipe_is_a_stage_of_its_own_pipeline(recipe: Study) -> None:
     runs = {run.info.run_name: run.data for run in recipe.project.runs("recipes")}
     accuracies = [runs[f"seed-{seed}"].metrics["source_test_accuracy"] for seed in range(3)]
     assert accuracies == pytest.approx((table["correct"] / 1000).tolist())
+
+
+def test_its_page_can_be_read_by_everybody(page: Visitor, study: Study) -> None:
+    path = study.project.root / f"reports/{study.experiment}/index.html"
+    page.look(path)
+    assert page.page.locator("svg").count() == 1
+    assert page.page.locator("table").count() >= 1
+    if study.experiment != "recipes":
+        assert f"The page: {path.relative_to(study.project.root)}" in study.printed

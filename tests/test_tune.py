@@ -15,6 +15,7 @@ import pytest
 from benchmarks.chaos import STUDY, sweep_in_chaos
 from src.config.parsing import read
 from src.config.values import value_at
+from tests.browser import Visitor
 from tests.clones import Clone, clone
 from tests.conftest import ROOT
 from tests.test_architecture import reached
@@ -133,6 +134,14 @@ def test_a_sweep_has_a_run_for_the_study_and_one_for_each_trial(project: Clone) 
             assert run.data.metrics["kept_val_loss"] == row.val_loss
 
 
+def test_its_page_can_be_read_by_everybody(page: Visitor, project: Clone) -> None:
+    page.look(project.root / "reports/tune/index.html")
+    assert page.page.locator("svg").count() == 3
+    words = page.page.locator("section").first.inner_text()
+    assert "6 of 6 trials finished" in words
+    assert "wins with the lowest mean loss" in words
+
+
 def test_the_train_stage_reproduces_the_promoted_trial(project: Clone) -> None:
     before = (project.root / "params.yaml").read_text()
     confirmed = pd.read_csv(project.root / "reports/tune/sweep/confirmation.csv")
@@ -161,7 +170,7 @@ def test_the_train_stage_reproduces_the_promoted_trial(project: Clone) -> None:
     (expected,) = confirmed.query("candidate == @winner and seed == 0").itertuples()
     assert last["val_loss"] == expected.val_loss
     assert last["val_accuracy"] == expected.val_accuracy
-    (run,) = (run for run in project.runs() if run.info.run_name == "train")
+    (run,) = (run for run in project.runs() if run.data.tags["dvc.stage"] == "train")
     assert run.data.metrics["kept_val_loss"] == expected.val_loss
 
 

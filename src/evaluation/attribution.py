@@ -79,6 +79,8 @@ def most_confident(found: Evaluation, among: Tensor) -> list[int]:
 
 def _draw(title: str, model: Network, found: Evaluation, places: Sequence[int]) -> Figure:
     names, images = shortened(found.classes), found.images[places]
+    if not places:
+        return contact_sheet(images, [], f"{title}: none")
     predicted = found.logits[places].argmax(1)
     asked = model, images.to(model.mean.device), predicted.to(model.mean.device)
     sheets = (

@@ -18,7 +18,9 @@ class Cell:
 
 
 def texts(values: Iterable[Any]) -> list[Cell]:
-    return [Cell(str(value), str(value)) for value in values]
+    """Blank where there is none."""
+    shown = ("" if value is None or value != value else str(value) for value in values)
+    return [Cell(text, text) for text in shown]
 
 
 def counts(values: Iterable[int]) -> list[Cell]:
@@ -31,9 +33,9 @@ def numbers(values: Iterable[float], digits: int = 4) -> list[Cell]:
     return _cells(values, f".{digits}f")
 
 
-def small(values: Iterable[float]) -> list[Cell]:
-    """With two significant digits, as p-values have."""
-    return _cells(values, ".2g")
+def small(values: Iterable[float], digits: int = 2) -> list[Cell]:
+    """With so many significant digits: p-values, learning rates."""
+    return _cells(values, f".{digits}g")
 
 
 def percents(values: Iterable[float]) -> list[Cell]:

@@ -8,7 +8,6 @@ import pandas as pd
 
 from src.config.values import flatten
 from src.core import paths
-from src.core.errors import UserError, first_line
 from src.core.tables import read_table
 from src.pages.cells import counts, numbers, percents, small, texts, with_interval
 from src.pages.page import Page, Section, Table, write_page
@@ -34,13 +33,7 @@ def write_report(ran: Ran) -> None:
 
     Raises UserError if a table that a stage left is missing or damaged.
     """
-    try:
-        page = _page(ran)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(
-            f"{paths.REPORTS}: not what the stages leave ({first_line(error)}); run `dvc repro`"
-        ) from error
-    write_page(page, paths.REPORT)
+    write_page(_page(ran), paths.REPORT)
 
 
 def _page(ran: Ran) -> Page:

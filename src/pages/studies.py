@@ -8,7 +8,7 @@ import pandas as pd
 from src.core import paths
 from src.core.finding import SUMMARY, Record
 from src.core.tables import read_table
-from src.pages.cells import Cell, counts, numbers, percents, texts, with_interval
+from src.pages.cells import Cell, counts, numbers, percents, small, texts, with_interval
 from src.pages.index import issues
 from src.pages.page import Page, Section, Table, write_page
 
@@ -39,7 +39,7 @@ def _sweep(path: Path) -> list[Section]:
         "epochs": counts(table["epochs"]),
         "seconds": numbers(table["seconds"], 1),
         **{name: _values(table[name]) for name in table.columns if name not in known},
-        "reason": texts(table["reason"].fillna("")),
+        "reason": texts(table["reason"]),
     }
     pictures = [folder / f"{name}.svg" for name in ("history", "importances", "slice")]
     tables = [Table(f"{len(table)} trials", trials, closed=True)]
@@ -65,7 +65,7 @@ def _confirmation(table: pd.DataFrame) -> Table:
 
 def _values(column: pd.Series) -> list[Cell]:
     if pd.api.types.is_float_dtype(column):
-        return [Cell(f"{value:.3g}", float(value)) for value in column]
+        return small(column, digits=3)
     return texts(column)
 
 
@@ -117,7 +117,7 @@ def _recipes() -> Page:
     table = read_table(paths.RECIPES / "table.csv")
     columns = {
         "recipe": texts(table["recipe"]),
-        "network": texts(table["network"].fillna("")),
+        "network": texts(table["network"]),
         "parameters": counts(table["parameters"]),
         "epochs": counts(table["epochs"]),
         "seeds": counts(table["seeds"]),

@@ -47,18 +47,18 @@ VIEWS = {
     ),
     "recipes": View(
         "A run per recipe, with a run for each seed below it.",
-        [METRIC.format("source.test_accuracy"), METRIC.format("kept_val_accuracy")],
+        [METRIC.format("source_test_accuracy"), METRIC.format("kept_val_accuracy")],
     ),
     "crossval": View(
         "A run per cross-validation, with a run for each fold below it.",
-        [METRIC.format("accuracy"), METRIC.format("loss"), METRIC.format("held-out_accuracy")],
+        [METRIC.format("accuracy"), METRIC.format("loss"), METRIC.format("held_out_accuracy")],
     ),
     "transfer": View(
         "A run per transfer study, with a run for each training below it.",
         [
-            METRIC.format("target.test_accuracy"),
-            METRIC.format("target.val_accuracy"),
-            METRIC.format("source.test_accuracy"),
+            METRIC.format("target_test_accuracy"),
+            METRIC.format("target_val_accuracy"),
+            METRIC.format("source_test_accuracy"),
         ],
     ),
 }

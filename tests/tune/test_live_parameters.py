@@ -137,7 +137,7 @@ def results(few: Splits, raw: Any) -> Any:
             dict.fromkeys(("base", "finetuned", "scratch"), base), tests, params.evaluate
         )
         drawn = details(found, params.evaluate.mistakes).figures
-        return found["base"]["source"].metrics["ece"], [len(each.axes) for each in drawn.values()]
+        return found["base"]["source"].metrics["ece"], [each.get_label() for each in drawn.values()]
 
     sections = {"data": split, "finetune": tuned, "evaluate": evaluated}
 

@@ -78,8 +78,10 @@ def test_a_study_with_enough_trials_is_confirmed_and_reported(
         "confirmation.csv",
         "history.svg",
         "importances.svg",
+        "index.html",
         "slice.svg",
         "study.csv",
+        "summary.txt",
     ]
     rows = pd.read_csv("reports/tune/study/confirmation.csv").set_index("candidate")
     fresh = rows[rows["seed"] > 0]["val_loss"].groupby("candidate").mean().drop("params.yaml")
@@ -100,7 +102,7 @@ def test_no_trial_starts_after_the_timeout(
     complete(study, 2)
     tracker = run(study, wanted=5, timeout=0)
     assert len(study.trials()) == 2
-    assert tracker.files == ["study.csv"]
+    assert tracker.files == ["index.html", "study.csv", "summary.txt"]
     printed = capsys.readouterr().out
     assert printed.endswith(
         "Run the same command again to continue.\nwritten to reports/tune/study.csv\n"
