@@ -63,7 +63,7 @@ def reliability(panels: Mapping[str, Mapping[str, pd.DataFrame]]) -> Figure:
                 label=label,
             )
         axes.set(title=title, xlabel="confidence", xlim=(0, 1.02), ylim=(0, 1.02))
-        axes.legend(loc="upper left", fontsize="small")
+        axes.legend(loc="lower right", fontsize="small")
     return figure
 
 
