@@ -106,9 +106,10 @@ def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
         losses.set(title=f"{name}: loss", yscale="log")
         accuracy.plot(history["epoch"], history["val_accuracy"], ".-", color="C1")
         accuracy.set(title=f"{name}: validation accuracy")
+    for axes in grid.flat:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in grid[-1]:
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     grid[0, 0].legend()
     return figure
 
