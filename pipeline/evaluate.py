@@ -25,7 +25,7 @@ from src.tracking.runs import track
 
 
 def main() -> None:
-    params = load_params(Params)
+    params, ran = load_params(Params), running("evaluate")
     config = params.evaluate
     # The whole file, so that each row of MLflow's table is one pipeline with all its parameters.
     with track("evaluate", read()) as tracked:
@@ -51,9 +51,9 @@ def main() -> None:
         ]
         write_metrics(found, doubted, paths.METRICS)
         publish(findings, paths.EVALUATION, tracked)
-        write_report(running("evaluate"))
-        for path in (paths.METRICS, paths.REPORT):
-            tracked.file(path)
+        write_report(ran)
+        tracked.file(paths.METRICS)
+        tracked.page(paths.REPORT)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ def main() -> None:
                     save_images(folders[role] / name, data)
             shown.update()
             found = overview(roles, {"source": params.data.source, "target": params.data.target})
+            shown.update()
         publish([found], paths.DATA_REPORT, tracked)
 
 

@@ -1,12 +1,13 @@
 """Compare finished pipelines: parameters, metrics, and image by image what is more than chance."""
 
 import argparse
-import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from src.core.cli import Parser, run
+from src.core.terminal import width
 
 if TYPE_CHECKING:
     from src.evaluation.comparison import Contest
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 SHOWN = 12  # characters of a commit or an id
 MISSING = "-"
+UNBOUNDED = 10_000  # columns of a file or a pipe
 
 
 def _arguments() -> argparse.Namespace:
@@ -36,17 +38,16 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _compare(names: Sequence[str], as_json: bool) -> None:
+def _compare(names: Sequence[str]) -> dict[str, object]:
     # Imported here, so that --help is fast.
-    import json
-
     from src.data.imageset import load_images
     from src.evaluation.predictions import fingerprint
     from src.tracking.evaluations import evaluations
 
     with evaluations(names, lambda path: fingerprint(load_images(path))) as found:
         report = _Report(dict(zip(ascii_uppercase, found, strict=False)))
-    print(json.dumps(report.as_tree(), indent=2) if as_json else report.in_words())
+    print(report.in_words())
+    return report.as_tree()
 
 
 class _Report:
@@ -224,7 +225,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """As wide as the terminal at most, if the headings leave room: long cells are wrapped."""
     import pandas as pd
 
-    room = shutil.get_terminal_size().columns - 2 * len(head)
+    room = (width(sys.stdout) or UNBOUNDED) - 2 * len(head)
     # Above a column, tabulate leaves room for two more characters.
     least = [len(title) + 2 for title in head]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -244,7 +245,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def main() -> None:
     arguments = _arguments()
-    run(lambda: _compare(arguments.names, arguments.json))
+    run(lambda: _compare(arguments.names), arguments.json)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from src.core.cli import Parser, run
 def _report() -> None:
     # Imported here, so that --help is fast.
     from src.core import paths
-    from src.core.errors import UserError
+    from src.core.errors import UserError, warn
     from src.pages.index import write_report
     from src.pages.studies import PAGES, write_study
     from src.tracking.provenance import md5, outputs, recorded
@@ -22,7 +22,10 @@ def _report() -> None:
     print(f"The page: {paths.REPORT}")
     for name in PAGES:
         if (paths.REPORTS / name).exists():
-            write_study(name)
+            try:
+                write_study(name)
+            except UserError as error:  # it was interrupted, or is of another version
+                warn(str(error))
 
 
 def main() -> None:

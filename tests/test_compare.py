@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from ruamel.yaml import YAML
 
+from src import compare
 from src.core.errors import UserError
 from src.core.finding import Finding
 from tests.clones import Clone
@@ -82,7 +83,8 @@ def refused(project: Clone, *names: str) -> str:
 
 
 def tree(project: Clone, *names: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(compared(project, *names, "--json"))
+    printed = compared(project, *names, "--json")
+    found: dict[str, Any] = json.loads(printed[printed.index("\n{") :])  # after what is on stderr
     return found
 
 
@@ -213,7 +215,7 @@ def test_of_three_each_is_compared_with_the_best(project: Clone) -> None:
 def test_three_are_shown_in_tables_as_wide_as_the_terminal(
     project: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "70")
+    monkeypatch.setattr(compare, "width", lambda _: 70)
     printed = compared(project, "narrow", "HEAD", "data")
     assert printed.isascii()
     parts = printed.split("\n\n")

@@ -1,6 +1,7 @@
 """The pages, looked at in a browser: the report on odd classes, and MLflow's own."""
 
 import json
+import math
 import re
 import shutil
 import socket
@@ -14,6 +15,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from src.pages.cells import numbers, texts
+from src.pages.page import Page, Section, Table, write_page
 from src.tracking.views import address
 from tests.browser import Visitor
 from tests.clones import STAGES, Clone, clone
@@ -59,15 +62,37 @@ def test_the_report_holds_no_path_time_or_run(odd: Clone) -> None:
     assert not re.search(r"20\d\d-\d\d-\d\d", text)
 
 
-def test_a_click_sorts_a_table(page: Visitor, odd: Clone) -> None:
-    page.open((odd.root / "reports/index.html").as_uri(), 1440)
-    table = page.page.locator("table", has_text="most frequent confusions")
-    table.locator("th button", has_text="times").click()
-    times = [int(text) for text in table.locator("td:last-child").all_inner_texts()]
-    assert times == sorted(times)
-    assert table.locator("th[aria-sort=ascending]").count() == 1
-    table.locator("th button", has_text="times").click()
-    assert table.locator("td:last-child").all_inner_texts() == [str(each) for each in times[::-1]]
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    """The address of a page with a table of texts, numbers and blanks."""
+    columns = {
+        "labels": texts(["10", "1", "all", "5"]),
+        "loss": numbers([0.5, math.nan, 0.125, 10.0]),
+    }
+    path = tmp_path / "index.html"
+    write_page(Page("A table", [], [Section("One", tables=[Table("rows", columns)])]), path)
+    return path.as_uri()
+
+
+@pytest.mark.parametrize(
+    ("heading", "column", "up"),
+    [
+        ("labels", 0, ["1", "5", "10", "all"]),
+        ("loss", 1, ["0.1250", "0.5000", "10.0000", ""]),
+    ],
+)
+def test_a_click_sorts_a_table_and_blanks_come_last(
+    page: Visitor, table: str, heading: str, column: int, up: list[str]
+) -> None:
+    page.open(table, 1440)
+    button = page.page.locator("th button", has_text=heading)
+    cells = page.page.locator(f"td:nth-child({column + 1})")
+    button.click()
+    assert cells.all_inner_texts() == up
+    assert page.page.locator("th[aria-sort=ascending]").inner_text().startswith(heading)
+    button.click()
+    filled = [text for text in up if text]
+    assert cells.all_inner_texts() == filled[::-1] + [""] * (len(up) - len(filled))
     assert page.errors == []
 
 
@@ -86,6 +111,8 @@ def mlflow(odd: Clone) -> Iterator[str]:
             with suppress(URLError), urlopen(f"http://127.0.0.1:{port}"):
                 break
             time.sleep(0.5)
+        else:
+            pytest.fail("MLflow's server did not answer within a minute")
         yield f"http://127.0.0.1:{port}/"
     finally:
         process.terminate()

@@ -125,6 +125,25 @@ def contents(path: Path) -> dict[str, bytes]:
     return {str(file.relative_to(path)): file.read_bytes() for file in files}
 
 
+def test_the_report_is_built_again_to_the_same_bytes(project: Clone) -> None:
+    report = project.root / "reports/index.html"
+    before = report.read_bytes()
+    report.unlink()
+    assert "The page: reports/index.html" in project.here("src.report")
+    assert report.read_bytes() == before
+    table = project.root / "reports/evaluation/accuracy.csv"
+    content = table.read_bytes()
+    try:
+        table.chmod(0o644)
+        table.write_bytes(b"damaged")
+        printed = project.here("src.report", fails=True)
+        assert printed == (
+            "error: reports/evaluation: not what dvc.lock records; run `dvc repro`\n"
+        )
+    finally:
+        table.write_bytes(content)
+
+
 def test_only_evaluate_opens_test_images_once_they_are_made(project: Clone) -> None:
     assert project.test_readers() == {"pipeline.evaluate"}
 

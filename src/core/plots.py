@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
+from matplotlib import rc_context, style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -41,7 +41,7 @@ STYLE: dict[str, Any] = {
 
 def blank(width: float, height: float, alt: str) -> Figure:
     """A figure to draw on, in inches. alt: what it shows, for people who cannot see it."""
-    mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
+    style.use(["default", STYLE])  # whatever matplotlibrc a person has
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.set_label(alt)
     return figure
@@ -64,8 +64,8 @@ def save_figure(figure: Figure, path: Path) -> None:
     metadata = {"Title": str(figure.get_label()), "Date": None, "Creator": None}
     with (
         written_whole(path) as partial,
-        # Elements are named by a hash. Pictures that differ in their name may share a page.
-        mpl.rc_context({"svg.hashsalt": path.name}),
+        # Without it, names of elements would be random. Equal names mean equal elements.
+        rc_context({"svg.hashsalt": "idxflow"}),
         warnings.catch_warnings(),
     ):
         # Only the width of such a letter is guessed.

@@ -24,8 +24,10 @@ def contact_sheet(
     title: str,
     columns: int | None = None,
     cell: float = 0.95,
+    *,
+    by_row: bool = False,
 ) -> Figure:
-    """Images uint8 [N, C, H, W], row by row; captions: of each image, or, if fewer, of each row.
+    """Images uint8 [N, C, H, W], row by row, with a caption below each; by_row: below each row.
 
     Colour stays as it is; anything else is drawn as ink on paper. columns: if not given, as many as
     make the rows equally long. cell: the width of an image in inches.
@@ -39,7 +41,6 @@ def contact_sheet(
     pixel = cell / width  # in inches
     gap = max(1, round(GAP / pixel))
     columns = columns or -(-len(images) // -(-len(images) // COLUMNS))
-    by_row = len(captions) < len(images)
     letters = round(LETTERS * cell * (columns if by_row else 1))
     lines = [textwrap.fill(caption, letters) for caption in captions]
     room = round(max((text.count("\n") + 1 for text in lines), default=0) * LINE / pixel)
@@ -73,6 +74,12 @@ def _drawn(sheet: Tensor, pixel: float, title: str, alt: str) -> tuple[Figure, A
     axes.axis("off")
     axes.imshow(sheet.permute(1, 2, 0).numpy(), interpolation="none", aspect="auto")
     return figure, axes
+
+
+def filled_up(images: Tensor, count: int) -> Tensor:
+    """The images on paper, and blank sheets, [count, 3, H, W]."""
+    drawn = on_paper(images)
+    return F.pad(drawn, (0, 0, 0, 0, 0, 0, 0, count - len(drawn)), value=PAPER)
 
 
 def on_paper(images: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Tables as CSV files."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,16 +11,19 @@ from src.core.files import written_whole
 NAMES = ("class", "label", "suggested", "actual", "predicted")  # columns with names of classes
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """A table that `write_csv` wrote; a class may be called 01 or NA.
 
-    Raises UserError if the file is missing or no table.
+    Raises UserError if the file is missing, no table, or lacks one of these columns.
     """
     types = dict.fromkeys(NAMES, str)
     try:
-        return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not a table ({first_line(error)}); make it again") from error
+    if missing := {*columns} - {*table.columns}:
+        raise UserError(f"{path}: has no column {min(missing)}; make it again")
+    return table
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:

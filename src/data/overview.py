@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from src.core.finding import Finding
 from src.core.paths import WARNINGS
 from src.core.plots import shortened
-from src.core.sheets import contact_sheet
+from src.core.sheets import contact_sheet, filled_up
 from src.data.doubts import doubts
 from src.data.imageset import ImageSet
 from src.data.pixels import histogram, mean_and_std
@@ -18,6 +18,7 @@ from src.data.splits import Splits
 
 COLUMNS = 10  # images in a row of the pictures
 ROWS = 50  # classes at most in the picture of samples
+NAMED = 100  # classes at most in the picture of means
 
 
 def overview(roles: Mapping[str, Splits], names: Mapping[str, str]) -> Finding:
@@ -108,18 +109,18 @@ def draw_samples(data: ImageSet) -> Figure:
     """The first images of each class, a row per class, of the first classes."""
     classes, shown = data.classes[:ROWS], []
     for label in range(len(classes)):
-        images = data.images[data.labels == label][:COLUMNS]
-        shown += [images, images.new_zeros(COLUMNS - len(images), *data.image_shape)]
+        shown.append(filled_up(data.images[data.labels == label][:COLUMNS], COLUMNS))
     title = "training images"
     if len(classes) < len(data.classes):
         title += f" of {len(classes)} of {len(data.classes)} classes"
-    return contact_sheet(torch.cat(shown), classes, title, COLUMNS, cell=0.5)
+    return contact_sheet(torch.cat(shown), classes, title, COLUMNS, cell=0.5, by_row=True)
 
 
 def draw_means(data: ImageSet) -> Figure:
-    """The mean image of each class; black without images."""
+    """The mean image of each of the first classes; 0 everywhere without images."""
+    names = shortened(data.classes[:NAMED])
     means = [
         members.double().mean(0).nan_to_num().byte()
-        for members in (data.images[data.labels == label] for label in range(len(data.classes)))
+        for members in (data.images[data.labels == label] for label in range(len(names)))
     ]
-    return contact_sheet(torch.stack(means), shortened(data.classes), "mean training images", 10)
+    return contact_sheet(torch.stack(means), names, "mean training images", 10)

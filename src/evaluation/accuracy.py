@@ -7,15 +7,17 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from src.core.errors import UserError, first_line
 from src.core.files import write_text
 from src.core.finding import Finding
 from src.core.plots import shortened
 from src.core.sheets import contact_sheet
+from src.core.tables import read_table
 from src.evaluation import figures
 from src.evaluation.metrics import confusion, per_class, predictions
 from src.evaluation.predictions import Evaluation, Evaluations
 from src.evaluation.subjects import PRODUCTS, SUBJECTS, TARGET
+
+CURVES = ("epoch", "train_loss", "val_loss", "val_accuracy")
 
 
 def write_metrics(evaluations: Evaluations, doubted: pd.DataFrame, path: Path) -> None:
@@ -104,11 +106,5 @@ def transfer(evaluations: Evaluations) -> Finding:
 
 def learning_curves(histories: Mapping[str, Path]) -> Finding:
     """Loss and validation accuracy by epoch, from the tables that the training stages left."""
-    try:
-        tables = {name: pd.read_csv(path) for name, path in histories.items()}
-        return Finding(figures={"curves.svg": figures.learning_curves(tables)})
-    except (ValueError, KeyError) as error:
-        files = " or ".join(str(path) for path in histories.values())
-        raise UserError(
-            f"{files}: not a table of epochs ({first_line(error)}); run `dvc repro`"
-        ) from error
+    tables = {name: read_table(path, CURVES) for name, path in histories.items()}
+    return Finding(figures={"curves.svg": figures.learning_curves(tables)})

@@ -24,6 +24,7 @@ def attributions(evaluations: Evaluations, models: Mapping[str, Checkpoint]) -> 
     drawn = {}
     for subject in PRODUCTS:
         found, model = evaluations[subject.name][subject.home], models[subject.name].network
+        assert models[subject.name].classes == found.classes  # at home; so indices mean the same
         correct = torch.from_numpy(found.correct)
         for kind, among in (("right", correct), ("wrong", ~correct)):
             places = most_confident(found, among)
@@ -85,8 +86,8 @@ def _draw(title: str, model: Network, found: Evaluation, places: Sequence[int]) 
     asked = model, images.to(model.mean.device), predicted.to(model.mean.device)
     sheets = (
         on_paper(images),
-        on_paper(_scaled(saliency(*asked)).mul(255).byte()),
-        _in_colour(_scaled(integrated_gradients(*asked))),
+        on_paper(_scaled(saliency(*asked).amax(1, keepdim=True)).mul(255).byte()),
+        _in_colour(_scaled(integrated_gradients(*asked).sum(1, keepdim=True))),
     )
     captions = []
     for actual, said in zip(found.labels[places].tolist(), predicted.tolist(), strict=True):
@@ -96,9 +97,9 @@ def _draw(title: str, model: Network, found: Evaluation, places: Sequence[int]) 
 
 
 def _scaled(attribution: Tensor) -> Tensor:
-    """Summed over the channels, [N, 1, H, W], and the largest of each image at 1 or -1."""
-    summed = attribution.sum(1, keepdim=True).cpu()
-    return summed / summed.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12)
+    """[N, 1, H, W] with the largest of each image at 1 or -1."""
+    largest = attribution.abs().amax((1, 2, 3), keepdim=True)
+    return (attribution / largest.clamp(min=1e-12)).cpu()
 
 
 def _in_colour(scaled: Tensor) -> Tensor:

@@ -38,8 +38,8 @@ class Comparison:
 class Rival(Comparison):
     """The same, of a pipeline in a contest.
 
-    p_holm: p, corrected for all pairs in the contest (Holm). identical: every prediction and its
-    confidence is the same.
+    p_holm: p, corrected for all pairs in the contest (Holm); the interval is not. identical: every
+    prediction and its confidence is the same.
     """
 
     p_holm: float
@@ -167,8 +167,7 @@ def compare(first: np.ndarray, second: np.ndarray) -> Comparison:
 
 def in_words(first: str, second: str, found: Comparison) -> str:
     """How the second of these models differs from the first."""
-    significant = found.p < ALPHA and not found.low <= 0 <= found.high
-    verdict = "more than chance" if significant else "no difference can be told"
+    verdict = "more than chance" if found.p < ALPHA else "no difference can be told"
     return (
         f"{second} against {first}: {100 * found.difference:+.2f} points (95 % interval "
         f"{100 * found.low:+.2f} to {100 * found.high:+.2f}); of {found.n} images "

@@ -1,6 +1,6 @@
 """What a network sees: its first filters, and an image on its way through the layers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from matplotlib.figure import Figure
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from src.core.finding import Finding
-from src.core.sheets import PAPER, contact_sheet, on_paper
+from src.core.sheets import contact_sheet, filled_up
 from src.evaluation.attribution import most_confident
 from src.evaluation.predictions import Evaluations
 from src.evaluation.subjects import PRODUCTS
@@ -27,9 +27,10 @@ def features(evaluations: Evaluations, models: Mapping[str, Checkpoint]) -> Find
         found, checkpoint = evaluations[subject.name][subject.home], models[subject.name]
         drawn[f"filters_{subject.name}.svg"] = _draw_filters(subject.name, filters(checkpoint))
         sure = most_confident(found, torch.from_numpy(found.correct))[:1]
-        for image in found.images[sure]:
+        maps = feature_maps(checkpoint.network, found.images[sure[0]]) if sure else []
+        if maps:
             drawn[f"features_{subject.name}.svg"] = _draw_maps(
-                subject.name, checkpoint.network, image
+                subject.name, found.images[sure[0]], maps
             )
     return Finding(figures=drawn)
 
@@ -67,18 +68,13 @@ def _draw_filters(name: str, weights: Tensor) -> Figure:
     return contact_sheet(pixels, [], title, columns=16, cell=0.45)
 
 
-def _draw_maps(name: str, model: Network, image: Tensor) -> Figure:
+def _draw_maps(name: str, image: Tensor, maps: Sequence[Tensor]) -> Figure:
     """A row per layer, with the first of its maps; darker is more active."""
-    shown, captions = [_row(on_paper(image[None]))], ["image"]
-    for number, maps in enumerate(feature_maps(model, image), start=1):
-        active = maps[:MAPS, None].abs()
+    shown, captions = [filled_up(image[None], MAPS)], ["image"]
+    for number, layer in enumerate(maps, start=1):
+        active = layer[:MAPS, None].abs()
         active = F.interpolate(active / active.amax().clamp(min=1e-12), image.shape[1:])
-        shown.append(_row(on_paper((255 * active).byte())))
-        captions.append(f"layer {number}, {'x'.join(map(str, maps.shape[1:]))}")
-    title = f"{name}: an image, and {MAPS} maps of each layer"
-    return contact_sheet(torch.cat(shown), captions, title, columns=MAPS)
-
-
-def _row(images: Tensor) -> Tensor:
-    """Filled up with blank paper."""
-    return F.pad(images, (0, 0, 0, 0, 0, 0, 0, MAPS - len(images)), value=PAPER)
+        shown.append(filled_up((255 * active).byte(), MAPS))
+        captions.append(f"layer {number}, {'x'.join(map(str, layer.shape[1:]))}")
+    title = f"{name}: an image, and at most {MAPS} maps of each layer"
+    return contact_sheet(torch.cat(shown), captions, title, columns=MAPS, by_row=True)

@@ -1,7 +1,7 @@
 """The cells of a table: what they say, and by what they are sorted."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -9,23 +9,22 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Cell:
-    text: str
-    key: float | str  # numbers are sorted by size, texts by letter
+    """key: numbers are sorted by size, texts by letter, and what has none comes last."""
 
-    @property
-    def is_number(self) -> bool:
-        return isinstance(self.key, float)
+    text: str
+    key: float | str | None
+    is_number: bool = False
 
 
 def texts(values: Iterable[Any]) -> list[Cell]:
     """Blank where there is none."""
     shown = ("" if value is None or value != value else str(value) for value in values)
-    return [Cell(text, text) for text in shown]
+    return [Cell(text, text or None) for text in shown]
 
 
 def counts(values: Iterable[int]) -> list[Cell]:
     """Whole numbers."""
-    return [Cell(f"{value:,}", float(value)) for value in values]
+    return _cells(values, ",.0f")
 
 
 def numbers(values: Iterable[float], digits: int = 4) -> list[Cell]:
@@ -50,14 +49,13 @@ def with_interval(table: pd.DataFrame, column: str, low: str = "", high: str = "
     """
     ends = zip(table[low or f"{column}_lo"], table[high or f"{column}_hi"], strict=True)
     return [
-        Cell(f"{cell.text} ({low:.2%} to {high:.2%})", cell.key) if pd.notna(low) else cell
-        for cell, (low, high) in zip(percents(table[column]), ends, strict=True)
+        replace(cell, text=f"{cell.text} ({least:.2%} to {most:.2%})") if pd.notna(least) else cell
+        for cell, (least, most) in zip(percents(table[column]), ends, strict=True)
     ]
 
 
 def _cells(values: Iterable[float], shape: str) -> list[Cell]:
-    # What is undefined comes last.
     return [
-        Cell(format(value, shape), float(value)) if pd.notna(value) else Cell("", float("inf"))
+        Cell(format(value, shape), float(value), True) if pd.notna(value) else Cell("", None, True)
         for value in values
     ]

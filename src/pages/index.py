@@ -77,7 +77,7 @@ def _as_sentence(words: str) -> str:
 def _results() -> Section:
     table = _read("accuracy.csv")
     words = [
-        "Every model on the test images that it meets, which no training and no choice has seen; "
+        "Every model on the test images that it meets, which no training and no choice reads; "
         "with 95 % intervals. Precision, recall and F1 are means over the classes; calibration is "
         "the expected error of the confidence; loss is cross-entropy in nats."
     ]
@@ -109,9 +109,9 @@ def _results() -> Section:
 def _what_ran(ran: Ran) -> Section:
     words = [
         "What decides these results: parameters, data and code, with their MD5 as in dvc.lock. "
-        "`python -m src.lineage reports/index.html` leads from here to the raw data."
+        "python -m src.lineage reports/index.html leads from here to the raw data."
     ]
-    values = flatten(ran.params)
+    values = dict(sorted(flatten(ran.params).items()))
     return Section(
         "What ran",
         words,
@@ -130,7 +130,8 @@ def _what_ran(ran: Ran) -> Section:
 
 
 def _hashes(kind: str, found: Mapping[str, str]) -> Table:
-    return Table(kind, {kind: texts(found), "MD5": texts(found.values())}, closed=True)
+    ordered = dict(sorted(found.items()))
+    return Table(kind, {kind: texts(ordered), "MD5": texts(ordered.values())}, closed=True)
 
 
 def _data(role: str, name: str) -> Section:
@@ -142,7 +143,7 @@ def _data(role: str, name: str) -> Section:
     doubts = [*warnings.loc[warnings["role"] == role, "warning"]]
     copies = twins.loc[twins["test_set"] == role, "test_index"].nunique()
     words = [
-        f"{copies} test images are exact copies of training or validation images.",
+        f"Test images that are exact copies of training or validation images: {copies}.",
         *(f"Warning: {doubt}." for doubt in doubts),
         *(["No warnings."] if not doubts else []),
     ]
@@ -168,8 +169,8 @@ def _data(role: str, name: str) -> Section:
 
 def _learning() -> Section:
     words = [
-        "Training loss is of augmented images, so it may lie above validation loss. Panels of one "
-        "kind share their scale."
+        "Training loss is with augmentation, dropout and label smoothing, where these are on, so "
+        "it may lie above validation loss. Panels of one kind share their scale."
     ]
     return Section("Learning curves", words, pictures=[paths.EVALUATION / "curves.svg"])
 
@@ -282,9 +283,10 @@ def _attribution() -> Section:
         "Which pixels does an answer rest on? Saliency is the size of the gradient at each pixel. "
         "Integrated gradients say what each pixel adds to the answer's logit, compared with an "
         "image of the background alone: blue speaks for the answer, red against it. They add up to "
-        "the difference of the logits.",
-        "Of each class, the most confident right and wrong answer. An attribution shows what the "
-        "network used, not whether that is a good reason.",
+        "the difference of the logits, but for the error of 50 steps. What equals the background "
+        "gets none: ink that is missing cannot be credited.",
+        "Of up to six classes, the most confident right and wrong answer. An attribution shows "
+        "what the network used, not whether that is a good reason.",
     ]
     return Section("Attribution", words, pictures=_pictures("attribution"))
 

@@ -60,7 +60,7 @@ def write_page(page: Page, path: Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"inline": inline, "code": _code}
+    environment.filters["inline"] = inline
     shown = [section for section in page.sections if _has_content(section)]
     text = environment.get_template(TEMPLATE.name).render(page=page, sections=shown)
     write_text(text, path)
@@ -69,11 +69,6 @@ def write_page(page: Page, path: Path) -> None:
 def _has_content(section: Section) -> bool:
     pictures = any(path.exists() for path in section.pictures)
     return pictures or bool(section.tables)
-
-
-def _code(sentence: str) -> Markup:
-    """What stands in backticks is code."""
-    return Markup(re.sub("`(.*?)`", r"<code>\1</code>", escape(sentence)))  # noqa: S704
 
 
 def inline(path: Path) -> Markup:

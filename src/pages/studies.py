@@ -2,34 +2,45 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
+from filelock import FileLock
+from pandas.api.types import is_numeric_dtype
 
 from src.core import paths
-from src.core.finding import SUMMARY, Record
+from src.core.finding import SUMMARY
 from src.core.tables import read_table
 from src.pages.cells import Cell, counts, numbers, percents, small, texts, with_interval
 from src.pages.index import issues
 from src.pages.page import Page, Section, Table, write_page
 
 
+class Record(Protocol):
+    """Where a page is kept: a run in MLflow."""
+
+    def page(self, path: Path) -> None: ...
+
+
 def write_study(name: str, record: Record | None = None) -> None:
     """Write reports/<name>/index.html, keep it in `record`, and say where it is."""
     path = paths.REPORTS / name / paths.REPORT.name
-    write_page(PAGES[name](), path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # sweeps may end together
+        write_page(PAGES[name](), path)
     if record:
-        record.file(path)
+        record.page(path)
     print(f"The page: {path}")
 
 
 def _sweeps() -> Page:
-    sections = [section for path in sorted(paths.SWEEPS.glob("*.csv")) for section in _sweep(path)]
+    sections = [_sweep(path) for path in sorted(paths.SWEEPS.glob("*.csv"))]
     return Page(
         "Sweeps", ["Searches for a lower validation loss; no test image is read."], sections
     )
 
 
-def _sweep(path: Path) -> list[Section]:
+def _sweep(path: Path) -> Section:
     folder, table = path.with_suffix(""), read_table(path)
     known = ("trial", "state", "val_loss", "epochs", "seconds", "reason", "retry_of")
     trials = {
@@ -43,30 +54,27 @@ def _sweep(path: Path) -> list[Section]:
     }
     pictures = [folder / f"{name}.svg" for name in ("history", "importances", "slice")]
     tables = [Table(f"{len(table)} trials", trials, closed=True)]
-    confirmed = folder / "confirmation.csv"
+    confirmed = folder / "candidates.csv"
     if confirmed.exists():
         tables.insert(0, _confirmation(read_table(confirmed)))
-    return [Section(f"Study {path.stem}", _summary(folder), tables, pictures)]
+    return Section(f"Study {path.stem}", _summary(folder), tables, pictures)
 
 
 def _confirmation(table: pd.DataFrame) -> Table:
-    """The candidates that were trained again: means over their seeds."""
-    groups = table.groupby("candidate", sort=False)
-    means = groups[["val_loss", "val_accuracy"]].mean()
+    """The candidates that were trained again, with seeds that played no part in the sweep."""
     columns = {
-        "candidate": texts(means.index),
-        "seeds": counts(groups.size()),
-        "mean validation loss": numbers(means["val_loss"]),
-        "standard deviation": numbers(groups["val_loss"].std()),
-        "mean validation accuracy": percents(means["val_accuracy"]),
+        "candidate": texts(table["name"]),
+        "fresh seeds": counts(table["seeds"]),
+        "mean validation loss": numbers(table["val_loss"]),
+        "standard deviation": numbers(table["val_loss_std"]),
+        "validation accuracy": percents(table["accuracy"]),
+        "loss in the sweep": numbers(table["sweep_loss"]),
     }
     return Table("the best trials and params.yaml, trained again", columns)
 
 
 def _values(column: pd.Series) -> list[Cell]:
-    if pd.api.types.is_float_dtype(column):
-        return small(column, digits=3)
-    return texts(column)
+    return small(column, digits=3) if is_numeric_dtype(column) else texts(column)
 
 
 def _crossval() -> Page:

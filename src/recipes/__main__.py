@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Hashable
+from contextlib import nullcontext
 from pathlib import Path
 
 from src.core import paths
@@ -36,7 +37,7 @@ def _arguments() -> argparse.Namespace:
 
 def _recipes(arguments: argparse.Namespace) -> dict[str, object]:
     trained = [row for name in arguments.names for row in _train(name, arguments.workers)]
-    compared = [] if arguments.name else _compare()
+    compared = [] if arguments.name else _compare(bool(trained))
     written = [str(paths.RECIPE_RESULTS / f"{name}.csv") for name in arguments.names]
     written += [str(paths.RECIPES / "table.csv")] if compared else []
     print(wrapped(f"written to {', '.join(written)}"))
@@ -68,7 +69,7 @@ def _train(name: str, workers: int) -> list[dict[str, object]]:
     return [in_numbers(row) for row in rows]
 
 
-def _compare() -> list[dict[Hashable, object]]:
+def _compare(trained: bool) -> list[dict[Hashable, object]]:
     import pandas as pd
 
     from src.core.console import tables
@@ -86,7 +87,8 @@ def _compare() -> list[dict[Hashable, object]]:
     table = compare(pd.concat(results), pd.read_csv(paths.PUBLISHED_FIGURES))
     print(tables(as_markdown(table)))
     write_comparison(table, paths.RECIPES)
-    with track_once(RECIPES, "comparison") as record:
+    # Without a training, MLflow is not needed.
+    with track_once(RECIPES, "comparison") if trained else nullcontext() as record:
         write_study(RECIPES, record)
     return table.to_dict("records")
 

@@ -131,7 +131,9 @@ def track_study(
     whose inputs are used, so that the runs name what made these.
     """
     with connected(PIPELINE, experiment) as (courier, [pipeline, own]):
-        made_from = origin_tags(courier.client, pipeline, stage) if stage else code_tags()
+        made_from = (
+            origin_tags(courier.client, pipeline, stage, running(stage)) if stage else code_tags()
+        )
         origin = {**made_from, **tags}
         if "DVC_STAGE" in os.environ:
             origin["dvc.stage"] = os.environ["DVC_STAGE"]

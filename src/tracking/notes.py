@@ -24,19 +24,17 @@ def changes() -> dict[str, Any]:
     }
 
 
-def name(stage: str) -> str:
-    """The stage; where it is an experiment's, that; and what was changed in params.yaml for it."""
-    changed = [f"{key}={value}" for key, value in changes().items()]
-    more = [f"{len(changed) - NAMED} more"] if len(changed) > NAMED else []
-    parts = [
-        stage,
-        *filter(None, [os.environ.get("DVC_EXP_NAME")]),
-        *([", ".join(changed[:NAMED] + more)] if changed else []),
-    ]
-    return " ".join(parts)
+def name(stage: str, changed: Mapping[str, Any]) -> str:
+    """The stage; where it is an experiment's, that; and what was changed for it."""
+    values = [f"{key}={value}" for key, value in changed.items()]
+    more = [f"{len(values) - NAMED} more"] if len(values) > NAMED else []
+    parts = (stage, os.environ.get("DVC_EXP_NAME", ""), ", ".join(values[:NAMED] + more))
+    return " ".join(filter(None, parts))
 
 
-def description(stage: str, tags: Mapping[str, str], pipeline: str) -> str:
+def description(
+    stage: str, changed: Mapping[str, Any], tags: Mapping[str, str], pipeline: str
+) -> str:
     """Markdown: what a run of a stage is, and what it was made from, with links.
 
     tags: those of `origin_tags`; pipeline: the id of the experiment with the stages' runs.
@@ -44,7 +42,7 @@ def description(stage: str, tags: Mapping[str, str], pipeline: str) -> str:
     data = read().get("data", {})
     about = f": {data['source']} to {data['target']}" if "source" in data else ""
     lines = [f"Stage **{stage}**{about}."]
-    if changed := changes():
+    if changed:
         values = ", ".join(f"`{key}={value}`" for key, value in changed.items())
         lines.append(f"Changed since the last commit: {values}.")
     links = [
@@ -60,18 +58,16 @@ def description(stage: str, tags: Mapping[str, str], pipeline: str) -> str:
 def datasets(data: Mapping[str, str]) -> list[dict[str, str]]:
     """The image sets among inputs, MD5 by path, as MLflow's data sets."""
     names = read().get("data", {})
-    found = [
+    known = {str(path): key.split(".") for key, path in paths.IMAGE_SETS.items()}
+    found = [(*known[path], path, md5[:8]) for path, md5 in data.items() if path in known]
+    # The first is the one that MLflow shows beside a run.
+    order = [*CONTEXTS]
+    return [
         {
             "name": f"{names.get(role, role)} {split}",
-            "digest": md5[:8],
+            "digest": digest,
             "source": path,
             "context": CONTEXTS[split],
         }
-        for key, each in paths.IMAGE_SETS.items()
-        for path, md5 in data.items()
-        for role, split in [key.split(".")]
-        if path == str(each)
+        for role, split, path, digest in sorted(found, key=lambda each: order.index(each[1]))
     ]
-    # The first is the one that MLflow shows beside a run.
-    order = [*CONTEXTS.values()]
-    return sorted(found, key=lambda each: order.index(each["context"]))

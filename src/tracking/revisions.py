@@ -141,10 +141,10 @@ def acting(values: Mapping[str, Any], sections: Iterable[str]) -> dict[str, Any]
 
 def _kept(name: str, path: Path, contents: Mapping[str, str]) -> Path:
     """A place with this file or folder as it was: its own, or in the cache."""
-    md5 = contents.get(str(path), "")
-    if path.exists() and provenance.md5(path) == md5:
+    md5 = contents.get(str(path))
+    if md5 and path.exists() and provenance.md5(path) == md5:
         return path
-    if place := cached(md5):
+    if md5 and (place := cached(md5)):
         return place
     raise UserError(
         f"{name}: {path} is neither here nor in DVC's cache as it was made; `dvc pull` or "

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is
     from mlflow.entities import Run as Entry
 
 MAX_POINTS = 1000  # that MLflow takes at a time
+LONGEST = 8000  # characters of a tag
 
 
 class Run(Reporter):
@@ -33,7 +34,7 @@ class Run(Reporter):
     def __init__(self, courier: Courier, run_id: str, experiment: str) -> None:
         self._outbox = Outbox(courier, run_id)
         self.run_id, self._experiment = run_id, experiment
-        self._about = ""
+        self._about: list[str] = []
 
     def __enter__(self) -> Self:
         return self
@@ -88,8 +89,15 @@ class Run(Reporter):
 
     def note(self, text: str) -> None:
         """Add a text to the run's description."""
-        self._about = "\n\n".join(filter(None, [self._about, text]))
-        self.tags({NOTE: self._about})
+        self._about.append(text)
+        self.tags({NOTE: "\n\n".join(self._about)[:LONGEST]})
+
+    def page(self, path: Path) -> None:
+        """Keep a page, and lead to it from the description."""
+        self.file(path)
+        run = f"#/experiments/{self._experiment}/runs/{self.run_id}"
+        self._about.insert(1, f"[The page]({run}/artifacts/{path.name})")
+        self.tags({NOTE: "\n\n".join(self._about)[:LONGEST]})
 
     def datasets(self, found: Sequence[Mapping[str, str]]) -> None:
         """Name the image sets that the run uses: see `notes.datasets`."""
@@ -100,9 +108,6 @@ class Run(Reporter):
         """Keep a copy of a file, or of a folder's files under the folder's name."""
         path.stat()  # a missing one is a bug of ours, and no fault of the store
         self._outbox.send({"file": str(path)})
-        if path.suffix == ".html":
-            page = f"#/experiments/{self._experiment}/runs/{self.run_id}/artifacts/{path.name}"
-            self.note(f"[The page]({page})")
 
 
 def _curves(epoch: Epoch) -> list[tuple[str, float]]:
@@ -115,10 +120,11 @@ def track(stage: str, params: Mapping[str, Any]) -> Iterator[Run]:
     """A run named `stage` with `params` flattened; FAILED or KILLED if the block is left so."""
     provenance.warn_of_shallow_clone()
     with connected(PIPELINE) as (courier, [experiment]):
-        tags = _stage_tags(courier.client, experiment, stage)
-        with start_run(courier, experiment, notes.name(stage), tags) as run:
-            run.note(notes.description(stage, tags, experiment))
-            run.datasets(notes.datasets(provenance.running(stage).data()))
+        execution, changed = provenance.running(stage), notes.changes()
+        tags = _stage_tags(courier.client, experiment, stage, execution)
+        with start_run(courier, experiment, notes.name(stage, changed), tags) as run:
+            run.note(notes.description(stage, changed, tags, experiment))
+            run.datasets(notes.datasets(execution.data()))
             run.params(flatten(params))
             yield run
 
@@ -152,12 +158,13 @@ def process_tags() -> dict[str, str]:
     }
 
 
-def origin_tags(client: "MlflowClient", experiment: str, stage: str) -> dict[str, str]:
+def origin_tags(
+    client: "MlflowClient", experiment: str, stage: str, execution: provenance.Execution
+) -> dict[str, str]:
     """What a stage's result comes from: commit, code, data, and the runs that made those data.
 
     experiment: the id of the experiment with the stages' runs.
     """
-    execution = provenance.running(stage)
     return {
         **provenance.code_tags(),
         **{f"input.{path}": md5 for path, md5 in execution.data().items()},
@@ -166,11 +173,13 @@ def origin_tags(client: "MlflowClient", experiment: str, stage: str) -> dict[str
     }
 
 
-def _stage_tags(client: "MlflowClient", experiment: str, stage: str) -> dict[str, str]:
+def _stage_tags(
+    client: "MlflowClient", experiment: str, stage: str, execution: provenance.Execution
+) -> dict[str, str]:
     tags = {
         "dvc.stage": stage,
-        "dvc.stage_hash": provenance.running(stage).hash(),
-        **origin_tags(client, experiment, stage),
+        "dvc.stage_hash": execution.hash(),
+        **origin_tags(client, experiment, stage, execution),
     }
     if experiment_name := os.environ.get("DVC_EXP_NAME"):
         tags["dvc.exp"] = experiment_name

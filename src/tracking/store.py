@@ -20,7 +20,7 @@ from src.core.errors import UserError, first_line
 from src.core.secrets import without_secrets
 from src.tracking.courier import Courier
 from src.tracking.outbox import ALIVE, LOCKED, deliver_left, ended, is_stale
-from src.tracking.views import address, experiment_tags
+from src.tracking.views import VIEWS, address, experiment_tags
 
 if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
     from mlflow import MlflowClient
@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is
 
 # The experiments.
 PIPELINE, TUNE, RECIPES, CROSSVAL, TRANSFER = "pipeline", "tune", "recipes", "crossval", "transfer"
-EXPERIMENTS = (PIPELINE, TUNE, RECIPES, CROSSVAL, TRANSFER)
+EXPERIMENTS = tuple(VIEWS)
 
 # Where MLflow keeps absolute places of files.
 PLACES = (

@@ -15,6 +15,7 @@ from src.core.progress import Ended
 from src.core.tables import write_csv
 from src.tune.confirm import Confirmation
 from src.tune.study import Study
+from src.tune.verdict import means
 
 EVALUATOR = FanovaImportanceEvaluator(seed=0)
 MIN_LOSSES = 4  # distinct losses below which plots and importances say nothing
@@ -29,8 +30,13 @@ STATES = {
 
 def table(study: Study) -> pd.DataFrame:
     """A row for each trial: state, validation loss in nats, duration, reason, and its values."""
-    rows = pd.DataFrame([_row(trial) for trial in study.trials()])
+    rows = pd.DataFrame(
+        [_row(trial) for trial in study.trials()], columns=[*_COLUMNS, *study.space.distributions]
+    )
     return rows.convert_dtypes()  # columns of integers with gaps stay integers
+
+
+_COLUMNS = ("trial", "state", "val_loss", "epochs", "seconds", "reason", "retry_of")
 
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:
@@ -93,6 +99,8 @@ def write_report(study: Study, confirmation: Confirmation, csv: Path) -> list[Pa
     if confirmed := confirmation.confirmed:
         written.append(folder / "confirmation.csv")
         write_csv(pd.concat([one.table() for one in confirmed]), written[-1])
+        written.append(folder / "candidates.csv")
+        write_csv(means(confirmation), written[-1])
     return written
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from filelock import FileLock
 
 from src.config.params import Params
-from src.core.console import bar
 from src.core.errors import UserError
 from src.core.files import waited_for, write_text
 from src.core.finding import SUMMARY
@@ -84,24 +83,21 @@ class Session:
 
     def _report(self, *, advise: bool = True) -> dict[str, object]:
         with FileLock(self.csv.with_suffix(".report.lock")), Interruption():
-            with bar("report", 3, "steps") as shown:
-                self.study.requeue_orphans()
-                confirmation = load_confirmation(self.study, candidates(self.study, self.params))
-                files = write_report(self.study, confirmation, self.csv)
-                summary = describe(self.study, confirmation, self.wanted, advise=advise)
-                files.append(self.csv.with_suffix("") / SUMMARY)
-                write_text(f"{summary}\n", files[-1])
-                shown.update()
-                self.tracker.mirror(ended_trials(self.study))
-                shown.update()
-                numbers = metrics(self.study, confirmation)
-                self.tracker.record.metrics(numbers)
-                for path in files:
-                    self.tracker.record.file(path)
-                self.tracker.record.note(f"```\n{summary}\n```")
+            self.study.requeue_orphans()
+            confirmation = load_confirmation(self.study, candidates(self.study, self.params))
+            files = write_report(self.study, confirmation, self.csv)
+            summary = describe(self.study, confirmation, self.wanted, advise=advise)
+            files.append(self.csv.with_suffix("") / SUMMARY)
+            write_text(f"{summary}\n", files[-1])
+            self.tracker.mirror(ended_trials(self.study))
+            numbers = metrics(self.study, confirmation)
+            self.tracker.record.metrics(numbers)
+            for path in files:
+                self.tracker.record.file(path)
+            self.tracker.record.note(f"```\n{summary}\n```")
             print(wrapped(summary))
             write_study(TUNE, self.tracker.record)
-            places = [str(each) for each in (self.csv, self.csv.with_suffix("")) if each.exists()]
+            places = [str(self.csv), str(self.csv.with_suffix(""))]
             print(f"written to {' and '.join(places)}")
         return {
             "study": self.study.name,

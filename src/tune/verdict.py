@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import pandas as pd
 
 from src.core.stats import ALPHA, mcnemar, student
 from src.tune.confirm import Confirmation, Confirmed
@@ -18,7 +19,8 @@ class Verdict:
 
     gain: the mean loss of the present ones less that of the winner, with its 95 % interval over the
     seeds, in nats. better, worse: validation images that the winner predicts correctly more often,
-    or less often; p: exact two-sided p-value of this difference, 0 to 1.
+    or less often; p: exact two-sided p-value of this difference, 0 to 1. The winner was chosen by
+    the same trainings, so all of it favours the winner a little.
     """
 
     gain: float
@@ -65,6 +67,12 @@ def in_numbers(confirmation: Confirmation) -> dict[str, object]:
         "winner": confirmation.winner and confirmation.winner.candidate.name,
         "verdict": verdict and asdict(verdict),
     }
+
+
+def means(confirmation: Confirmation) -> pd.DataFrame:
+    """A row per candidate, over its fresh seeds; without its values."""
+    rows = pd.DataFrame([_numbers(one) for one in confirmation.confirmed])
+    return rows.drop(columns="values")
 
 
 def _numbers(one: Confirmed) -> dict[str, object]:
@@ -144,5 +152,6 @@ def _outcome(confirmation: Confirmation) -> list[str]:
         f"{'lower' if found.gain > 0 else 'higher'}, and its loss is lower with "
         f"{found.seeds_lower} of {found.seeds} seeds. Over these trainings, it predicts "
         f"{found.better} validation images correctly more often and {found.worse} less often: its "
-        f"accuracy is {verdict} (McNemar's test, exact two-sided p-value {found.p:.2g})."
+        f"accuracy is {verdict} (McNemar's test, exact two-sided p-value {found.p:.2g}). The "
+        "winner was chosen by the same trainings, which favours it a little."
     ]

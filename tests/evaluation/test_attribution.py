@@ -1,13 +1,19 @@
 """Attributions of a network that had to learn a mark, and of one that learned nothing."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from scipy.stats import spearmanr
 from torch import Tensor
+from torch.nn import functional as F
 
 from src.core.runtime import generator
 from src.data.imageset import ImageSet
+from src.evaluation import attribution
 from src.evaluation.attribution import (
+    _in_colour,
+    attributions,
     background,
     integrated_gradients,
     most_confident,
@@ -91,6 +97,41 @@ def _untrained(checkpoint: Checkpoint, data: ImageSet) -> Network:
     shape, classes = data.image_shape, len(data.classes)
     draw = generator(1, "weights")
     return build_model(checkpoint.config, shape, classes, data.mean, data.std, draw)
+
+
+def test_blue_speaks_for_and_red_against() -> None:
+    drawn = _in_colour(torch.tensor([1.0, -1.0, 0.0]).view(3, 1, 1, 1))[:, :, 0, 0].tolist()
+    assert drawn == [[0, 0, 255], [255, 0, 0], [255, 255, 255]]
+
+
+def test_the_answer_is_asked_about_not_the_label(
+    trained: tuple[Checkpoint, ImageSet, Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint, data, _ = trained
+    asked: list[list[int]] = []
+
+    def attribute(_model: Network, images: Tensor, classes: Tensor) -> Tensor:
+        asked.append(classes.tolist())
+        return images.float()
+
+    monkeypatch.setattr(attribution, "saliency", attribute)
+    monkeypatch.setattr(attribution, "integrated_gradients", attribute)
+    logits = F.one_hot(torch.zeros_like(data.labels), 4).float()  # always the first class
+    wrong = Evaluation({}, data.images, data.labels, logits, data.classes)
+    right = replace(wrong, logits=F.one_hot(data.labels, 4).float())
+    models = dict.fromkeys(("base", "finetuned", "scratch"), checkpoint)
+    found = attributions(
+        {"base": {"source": wrong}, "finetuned": {"target": right}, "scratch": {}}, models
+    )
+    assert [sorted(each) for each in asked] == [[0], [0], [0, 0, 0], [0, 0, 0], *[[0, 1, 2, 3]] * 2]
+    assert {*found.figures} == {
+        f"attribution_{model}_{kind}.svg"
+        for model in ("base", "finetuned")
+        for kind in ("right", "wrong")
+    }
+    told = str(found.figures["attribution_base_wrong.svg"].get_label())
+    assert all(f"{name} → a; saliency; integrated gradients" in told for name in "bcd")
+    assert "none" in str(found.figures["attribution_finetuned_wrong.svg"].get_label())
 
 
 def test_the_most_confident_answer_to_an_image_of_each_class() -> None:

@@ -75,6 +75,7 @@ def test_a_study_with_enough_trials_is_confirmed_and_reported(
     assert {*tracker.trials} == {f"trial-{number}" for number in range(5)}
     assert {tags["state"] for tags in tracker.trials.values()} == {"complete"}
     assert tracker.files == [
+        "candidates.csv",
         "confirmation.csv",
         "history.svg",
         "importances.svg",
@@ -86,6 +87,8 @@ def test_a_study_with_enough_trials_is_confirmed_and_reported(
     rows = pd.read_csv("reports/tune/study/confirmation.csv").set_index("candidate")
     fresh = rows[rows["seed"] > 0]["val_loss"].groupby("candidate").mean().drop("params.yaml")
     assert tracker.metrics["winner_val_loss_mean"] == pytest.approx(fresh.min())
+    shown = read_table(Path("reports/tune/study/candidates.csv")).set_index("name")["val_loss"]
+    assert shown.drop("params.yaml").to_dict() == pytest.approx(fresh.to_dict())
     assert tracker.metrics["best_val_loss"] == 1.0
     assert sum(v for k, v in tracker.metrics.items() if "importance" in k) == pytest.approx(1)
 
@@ -105,8 +108,15 @@ def test_no_trial_starts_after_the_timeout(
     assert tracker.files == ["index.html", "study.csv", "summary.txt"]
     printed = capsys.readouterr().out
     assert printed.endswith(
-        "Run the same command again to continue.\nwritten to reports/tune/study.csv\n"
+        "Run the same command again to continue.\nThe page: reports/tune/index.html\n"
+        "written to reports/tune/study.csv and reports/tune/study\n"
     )
+
+
+def test_a_study_without_a_trial_has_a_report(begin: BeginStudy, workplace: Path) -> None:
+    run(begin(), wanted=5, timeout=0)
+    assert read_table(Path("reports/tune/study.csv")).empty
+    assert "Study study" in Path("reports/tune/index.html").read_text()
 
 
 def test_trials_that_a_killed_process_left_do_not_stay_open(
