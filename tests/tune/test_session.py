@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from src.core.tables import read_table
 from src.tracking.nested import track_study
 from src.tracking.store import TUNE
 from src.tune.confirm import choose
