@@ -39,7 +39,7 @@ repro: $(READY)  ## run the pipeline: only the stages whose code, data or parame
 	@python -m src.check_params
 	@python -m src.close_runs
 	@echo
-	@echo "Done. Numbers: reports/metrics.json   Pictures: reports/   Compare runs: make ui"
+	@echo "Done. The report: reports/index.html   Numbers: reports/metrics.json   Compare runs: make ui"
 
 test: $(DEV)  ## run the tests
 	$(PYTEST)

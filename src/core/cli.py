@@ -121,6 +121,12 @@ def run(main: Callable[[], object], as_json: bool = False) -> None:
     try:
         with redirect_stdout(sys.stderr if as_json else sys.stdout):
             document = main()
+        if as_json:
+            print(_without_nan(document))
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
     except (UserError, OSError) as error:
         if not is_refusal(error):
             raise
@@ -128,8 +134,6 @@ def run(main: Callable[[], object], as_json: bool = False) -> None:
         sys.exit(f"{shown}{_error()} {error}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
-    if as_json:
-        print(_without_nan(document))
 
 
 def _error() -> str:

@@ -20,9 +20,11 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     try:
         table = pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a table ({first_line(error)}); make it again") from error
+        raise UserError(
+            f"{path}: not a table ({first_line(error)}); run what makes it again"
+        ) from error
     if missing := {*columns} - {*table.columns}:
-        raise UserError(f"{path}: has no column {min(missing)}; make it again")
+        raise UserError(f"{path}: has no column {min(missing)}; run what makes it again")
     return table
 
 

@@ -89,7 +89,7 @@ def _mistakes(name: str, evaluation: Evaluation, table: pd.DataFrame, most: int)
         f"{names[row['actual']]} → {names[row['predicted']]}  {row['confidence']:.2f}"
         for _, row in worst.iterrows()
     ]
-    title = f"{name}: {len(wrong)} mistakes of {len(table)}"
+    title = f"{name}: mistakes {len(wrong)} of {len(table)}"
     return contact_sheet(evaluation.images[worst.index.tolist()], captions, title)
 
 

@@ -111,8 +111,11 @@ def _contest(model: str, test: str, tables: Mapping[str, pd.DataFrame]) -> Conte
     }
     names = list(tables)
     reference = names[0] if len(names) == 2 else max(names, key=lambda name: correct[name].sum())
-    pairs = [*combinations(names, 2)]
-    # The best is known only afterwards: so any two might have been compared.
+    # What is the same counts once. The best is known only afterwards: any two might be compared.
+    same = {
+        name: next(each for each in names if tables[each].equals(tables[name])) for name in names
+    }
+    pairs = [*combinations(dict.fromkeys(same.values()), 2)]
     corrected = holm([mcnemar(correct[one], correct[other]) for one, other in pairs])
     p_holm = {frozenset(pair): p for pair, p in zip(pairs, corrected, strict=True)}
     return Contest(
@@ -123,8 +126,8 @@ def _contest(model: str, test: str, tables: Mapping[str, pd.DataFrame]) -> Conte
         {
             name: Rival(
                 **vars(compare(correct[reference], correct[name])),
-                p_holm=p_holm[frozenset((reference, name))],
-                identical=tables[name].equals(tables[reference]),
+                p_holm=p_holm.get(frozenset((same[reference], same[name])), 1.0),
+                identical=same[name] == same[reference],
             )
             for name in names
             if name != reference

@@ -75,9 +75,10 @@ def corruptions(table: pd.DataFrame) -> Figure:
     panels = figure.subplots(2, 3, sharex=True, sharey=True)
     for axes, kind in zip(panels.flat, kinds, strict=True):
         shown = table[table["corruption"].isin([kind, "none"])]
-        for name, curve in shown.groupby("model", sort=False):
+        for (model, test), curve in shown.groupby(["model", "test"], sort=False):
             ordered = curve.sort_values("severity")
-            axes.plot(ordered["severity"], ordered["accuracy"], ".-", label=name)
+            label = f"{model} on {test}"
+            axes.plot(ordered["severity"], ordered["accuracy"], ".-", label=label)
             axes.fill_between(
                 ordered["severity"], ordered["accuracy_lo"], ordered["accuracy_hi"], alpha=0.2
             )

@@ -23,6 +23,7 @@ def robustness(
     homes = {subject.name: subject.home for subject in PRODUCTS}
     pairs = {name: (models[name], test_sets[home]) for name, home in homes.items()}
     table = under_corruptions(pairs, seed)
+    table.insert(1, "test", table["model"].map(homes))
     means = table[table["severity"] > 0].groupby("model")["accuracy"].mean()
     return Finding(
         {"corruptions.csv": table},

@@ -15,6 +15,10 @@ class Cell:
     key: float | str | None
     is_number: bool = False
 
+    @property
+    def is_long(self) -> bool:
+        return len(self.text) > 40
+
 
 def texts(values: Iterable[Any]) -> list[Cell]:
     """Blank where there is none."""
@@ -42,15 +46,21 @@ def percents(values: Iterable[float]) -> list[Cell]:
     return _cells(values, ".2%")
 
 
-def with_interval(table: pd.DataFrame, column: str, low: str = "", high: str = "") -> list[Cell]:
-    """Shares in percent, with their intervals where there are any.
-
-    low, high: the columns with these; if not given, that of the values with _lo and _hi.
-    """
-    ends = zip(table[low or f"{column}_lo"], table[high or f"{column}_hi"], strict=True)
+def with_interval(table: pd.DataFrame, column: str) -> list[Cell]:
+    """Shares in percent, with the intervals in the columns _lo and _hi, where there are any."""
+    ends = zip(table[f"{column}_lo"], table[f"{column}_hi"], strict=True)
     return [
-        replace(cell, text=f"{cell.text} ({least:.2%} to {most:.2%})") if pd.notna(least) else cell
-        for cell, (least, most) in zip(percents(table[column]), ends, strict=True)
+        replace(cell, text=f"{cell.text} ({low:.2%} to {high:.2%})") if pd.notna(low) else cell
+        for cell, (low, high) in zip(percents(table[column]), ends, strict=True)
+    ]
+
+
+def points(table: pd.DataFrame) -> list[Cell]:
+    """Differences of shares in points, with their intervals, from low to high."""
+    rows = zip(*(100 * table[name] for name in ("difference", "low", "high")), strict=True)
+    return [
+        Cell(f"{found:+.2f} ({low:+.2f} to {high:+.2f})", float(found), True)
+        for found, low, high in rows
     ]
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from src.config.values import flatten
 from src.core import paths
 from src.core.tables import read_table
-from src.pages.cells import counts, numbers, percents, small, texts, with_interval
+from src.pages.cells import counts, numbers, percents, points, small, texts, with_interval
 from src.pages.page import Page, Section, Table, write_page
 
 ROLES = ("source", "target")
@@ -40,6 +40,7 @@ def _page(ran: Ran) -> Page:
     source, target = (ran.params["data"][role] for role in ROLES)
     lead = [
         f"A model for {source}, fine-tuned on {target}.",
+        *(f"Warning: {doubt}." for doubt in _read(paths.WARNINGS, paths.DATA_REPORT)["warning"]),
         *_read("comparisons.csv")["verdict"].map(_as_sentence),
     ]
     sections = [
@@ -97,7 +98,7 @@ def _results() -> Section:
         "second": texts(pairs["second"]),
         "against": texts(pairs["first"]),
         "test set": texts(pairs["test"]),
-        "difference": with_interval(pairs, "difference", "low", "high"),
+        "difference in points": points(pairs),
         "images better": counts(pairs["only_second"]),
         "images worse": counts(pairs["only_first"]),
         "McNemar's p": small(pairs["p"]),
@@ -170,7 +171,8 @@ def _data(role: str, name: str) -> Section:
 def _learning() -> Section:
     words = [
         "Training loss is with augmentation, dropout and label smoothing, where these are on, so "
-        "it may lie above validation loss. Panels of one kind share their scale."
+        "it may lie above validation loss. Panels of one kind share their scale. The baseline from "
+        "scratch leaves no table of its epochs."
     ]
     return Section("Learning curves", words, pictures=[paths.EVALUATION / "curves.svg"])
 
@@ -215,7 +217,8 @@ def _calibration() -> Section:
     table = _read("calibration.csv")
     words = [
         "Is a model right as often as it is confident? On the line, it is. A temperature, fitted "
-        "on the validation images, corrects it without changing a prediction."
+        "on the validation images, is to correct it without changing a prediction: the table tells "
+        "whether it does."
     ]
     columns = {
         "model": texts(table["model"]),
@@ -238,14 +241,21 @@ def _robustness() -> Section:
     table = _read("corruptions.csv")
     columns = {
         "model": texts(table["model"]),
+        "test set": texts(table["test"]),
+        "images": counts(table["n"]),
         "corruption": texts(table["corruption"]),
         "severity": counts(table["severity"]),
         "accuracy": with_interval(table, "accuracy"),
     }
-    means = table[table["severity"] > 0].groupby("model", sort=False)["accuracy"].mean()
+    corrupted = table[table["severity"] > 0]
+    means = corrupted.groupby(["model", "test"], sort=False)["accuracy"].mean().reset_index()
     words = [
-        f"Mean accuracy of {name} over all corruptions and severities: {mean:.2%}."
-        for name, mean in means.items()
+        "Each model on the test images of the data that it is for: where these differ, the curves "
+        "do not compare the models.",
+        *(
+            f"Mean accuracy of {model} on {test} over all corruptions and severities: {mean:.2%}."
+            for model, test, mean in zip(*(means[name] for name in means), strict=True)
+        ),
     ]
     return Section(
         "Robustness",
@@ -260,12 +270,14 @@ def _label_issues() -> Section:
         "Test labels that may be wrong: the model trained for these images is confident of another "
         "class. The margin is the difference of the two probabilities."
     ]
-    tables = []
+    tables, pictures = [], []
     for role in ROLES:
         table = _read(f"label_issues_{role}.csv")
+        words.append(f"Among the {role}'s test images: {len(table) or 'none'}.")
         if len(table):
-            tables.append(Table(f"{role}: {len(table)}", issues(table), closed=True))
-    return Section("Label issues", words, tables, _pictures("label_issues"))
+            tables.append(Table(f"{role}: {len(table)} labels", issues(table), closed=True))
+            pictures.append(paths.EVALUATION / f"label_issues_{role}.svg")
+    return Section("Label issues", words, tables, pictures)
 
 
 def issues(table: pd.DataFrame) -> dict[str, list[Any]]:
@@ -294,6 +306,6 @@ def _attribution() -> Section:
 def _features() -> Section:
     words = [
         "The network's own view: the filters of its first layer, each on its own scale with 0 in "
-        "grey, and what the convolutions make of an image; darker is more active."
+        "grey, and what the convolutions, if it has any, make of an image; darker is more active."
     ]
     return Section("Features", words, pictures=[*_pictures("filters"), *_pictures("features")])

@@ -67,8 +67,7 @@ def write_page(page: Page, path: Path) -> None:
 
 
 def _has_content(section: Section) -> bool:
-    pictures = any(path.exists() for path in section.pictures)
-    return pictures or bool(section.tables)
+    return bool(section.words or section.tables or any(map(Path.exists, section.pictures)))
 
 
 def inline(path: Path) -> Markup:
@@ -85,7 +84,7 @@ def inline(path: Path) -> Markup:
         re.DOTALL,
     )
     if not whole:
-        raise UserError(f"{path}: not a picture of this version; run `dvc repro`")
+        raise UserError(f"{path}: not a picture of this version; run what draws it again")
     box, width, title, body = whole.groups()
     # Names of groups would occur twice in a page, and a style in a picture would be the page's.
     body = re.sub(

@@ -15,6 +15,13 @@ from src.pages.cells import Cell, counts, numbers, percents, small, texts, with_
 from src.pages.index import issues
 from src.pages.page import Page, Section, Table, write_page
 
+# Columns that a page reads.
+TRIAL = ("trial", "state", "val_loss", "epochs", "seconds", "reason", "retry_of")
+CANDIDATE = ("name", "seeds", "val_loss", "val_loss_std", "accuracy", "sweep_loss")
+FOLD = ("fold", "n", "accuracy", "accuracy_lo", "accuracy_hi", "loss")
+ISSUE = ("split", "index", "label", "suggested", "margin")
+METHOD = ("labels", "method", "seeds", "target_val", "target_test", "source_test", "gain")
+
 
 class Record(Protocol):
     """Where a page is kept: a run in MLflow."""
@@ -41,23 +48,24 @@ def _sweeps() -> Page:
 
 
 def _sweep(path: Path) -> Section:
-    folder, table = path.with_suffix(""), read_table(path)
-    known = ("trial", "state", "val_loss", "epochs", "seconds", "reason", "retry_of")
+    folder, table = path.with_suffix(""), read_table(path, TRIAL)
     trials = {
         "trial": counts(table["trial"]),
         "state": texts(table["state"]),
         "validation loss": numbers(table["val_loss"]),
         "epochs": counts(table["epochs"]),
         "seconds": numbers(table["seconds"], 1),
-        **{name: _values(table[name]) for name in table.columns if name not in known},
+        **{name: _values(table[name]) for name in table.columns if name not in TRIAL},
         "reason": texts(table["reason"]),
     }
     pictures = [folder / f"{name}.svg" for name in ("history", "importances", "slice")]
     tables = [Table(f"{len(table)} trials", trials, closed=True)]
     confirmed = folder / "candidates.csv"
     if confirmed.exists():
-        tables.insert(0, _confirmation(read_table(confirmed)))
-    return Section(f"Study {path.stem}", _summary(folder), tables, pictures)
+        tables.insert(0, _confirmation(read_table(confirmed, CANDIDATE)))
+    # The candidates' lines are the table.
+    words = [line for line in _summary(folder) if "  val loss " not in line]
+    return Section(f"Study {path.stem}", words, tables, pictures)
 
 
 def _confirmation(table: pd.DataFrame) -> Table:
@@ -78,14 +86,14 @@ def _values(column: pd.Series) -> list[Cell]:
 
 
 def _crossval() -> Page:
-    table = read_table(paths.CROSSVAL / "folds.csv")
+    table = read_table(paths.CROSSVAL / "folds.csv", FOLD)
     columns = {
         "fold": texts(table["fold"]),
         "images": counts(table["n"]),
         "accuracy": with_interval(table, "accuracy"),
         "loss": numbers(table["loss"]),
     }
-    doubted = read_table(paths.CROSSVAL / "label_issues.csv")
+    doubted = read_table(paths.CROSSVAL / "label_issues.csv", ISSUE)
     disputed = {"split": texts(doubted["split"]), **issues(doubted)}
     words = [
         "Labels that models not trained on them dispute. The margin is the difference of the two "
@@ -95,14 +103,17 @@ def _crossval() -> Page:
     sections = [
         Section("Folds", tables=[Table("accuracy by fold", columns)]),
         Section(
-            "Label issues", words, [Table(f"{len(doubted)}", disputed, closed=True)], [picture]
+            "Label issues",
+            words,
+            [Table(f"{len(doubted)} labels", disputed, closed=True)],
+            [picture],
         ),
     ]
     return Page("Cross-validation", _summary(paths.CROSSVAL), sections)
 
 
 def _transfer() -> Page:
-    table = read_table(paths.TRANSFER / "table.csv")
+    table = read_table(paths.TRANSFER / "table.csv", METHOD)
     columns = {
         "labels per class": texts(table["labels"]),
         "method": texts(table["method"]),
@@ -134,7 +145,9 @@ def _recipes() -> Page:
         "seconds per epoch": numbers(table["seconds_per_epoch"], 1),
         "published accuracy": percents(table["published_accuracy"]),
     }
-    words = ["Mean test accuracy over the seeds, with the 95 % interval of that many images."]
+    words = [
+        "Mean test accuracy over the seeds, with its 95 % interval (Wilson) over the test images."
+    ]
     tables = [Table("the recipes side by side", columns)]
     section = Section("Recipes", words, tables, [paths.RECIPES / "table.svg"])
     lead = "Networks of published articles, and one for daily use, on official MNIST."

@@ -8,6 +8,7 @@ from src.config.parsing import read
 from src.config.values import flatten
 from src.core import paths
 from src.tracking import provenance
+from src.tracking.views import address_of_run
 
 NAMED = 2  # changed values in the name of a run
 CONTEXTS = {"test": "testing", "train": "training", "val": "validation"}
@@ -46,7 +47,7 @@ def description(
         values = ", ".join(f"`{key}={value}`" for key, value in changed.items())
         lines.append(f"Changed since the last commit: {values}.")
     links = [
-        f"[{key.removeprefix('upstream.')}](#/experiments/{pipeline}/runs/{run_id})"
+        f"[{key.removeprefix('upstream.')}]({address_of_run(pipeline, run_id)})"
         for key, run_id in tags.items()
         if key.startswith("upstream.")
     ]

@@ -18,7 +18,7 @@ from src.tracking import notes, provenance
 from src.tracking.courier import Courier
 from src.tracking.outbox import ALIVE, LOCKED, Outbox, ended
 from src.tracking.store import PIPELINE, connected
-from src.tracking.views import NOTE
+from src.tracking.views import NOTE, address_of_run
 
 if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is needed
     from mlflow import MlflowClient
@@ -95,8 +95,8 @@ class Run(Reporter):
     def page(self, path: Path) -> None:
         """Keep a page, and lead to it from the description."""
         self.file(path)
-        run = f"#/experiments/{self._experiment}/runs/{self.run_id}"
-        self._about.insert(1, f"[The page]({run}/artifacts/{path.name})")
+        place = address_of_run(self._experiment, self.run_id, f"/artifacts/{path.name}")
+        self._about.insert(1, f"[The page]({place})")
         self.tags({NOTE: "\n\n".join(self._about)[:LONGEST]})
 
     def datasets(self, found: Sequence[Mapping[str, str]]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 KIND, NOTE = "mlflow.experimentKind", "mlflow.note.content"
+TRAINING = "workflowType=machine_learning"  # beside the pages for generative AI
 SHARED_VIEW = "mlflow.sharedViewState.idxflow"
 
 
@@ -77,8 +78,12 @@ def experiment_tags(name: str) -> dict[str, str]:
 
 def address(experiment_id: str) -> str:
     """Where the saved view of an experiment is, in MLflow's pages."""
-    query = "workflowType=machine_learning&viewStateShareKey=idxflow"
-    return f"#/experiments/{experiment_id}/runs?{query}"
+    return f"#/experiments/{experiment_id}/runs?{TRAINING}&viewStateShareKey=idxflow"
+
+
+def address_of_run(experiment_id: str, run_id: str, part: str = "") -> str:
+    """Where a run, or a part of its page, is in MLflow's pages."""
+    return f"#/experiments/{experiment_id}/runs/{run_id}{part}?{TRAINING}"
 
 
 def _saved(name: str, view: View) -> str:

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from optuna.distributions import CategoricalDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from src.core.plots import FAINT, blank, save_figure
+from src.core.plots import blank, save_figure
 from src.core.progress import Ended
 from src.core.tables import write_csv
 from src.tune.confirm import Confirmation
@@ -140,7 +142,8 @@ def _history(complete: Sequence[FrozenTrial]) -> Figure:
     axes = figure.subplots()
     axes.plot(losses.index, losses, "o", markersize=4, label="complete trial")
     axes.step(losses.index, losses.cummin(), where="post", color="C1", label="best so far")
-    axes.set(title="validation loss by trial", xlabel="trial", yscale="log")
+    axes.set(title="validation loss of complete trials", xlabel="trial", yscale="log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     return figure
 
@@ -161,13 +164,13 @@ def _importances(shares: dict[str, float]) -> Figure:
 
 
 def _slices(study: Study, complete: Sequence[FrozenTrial]) -> Figure:
-    """Loss by the values of each parameter, a panel each; late trials are darker."""
+    """Loss by the values of each parameter, a panel each."""
     spaces = study.space.distributions
     columns = min(3, len(spaces))
     rows = -(-len(spaces) // columns)
     alt = f"Validation loss by each value that varied: {', '.join(spaces)}"
     figure = blank(3 * columns, 2.4 * rows + 0.4, alt)
-    figure.suptitle("validation loss by value; the darker, the later the trial")
+    figure.suptitle("validation loss by value; early trials are orange, late ones blue")
     panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
     for name, space, axes in zip([*spaces], spaces.values(), panels.flat, strict=False):
         values = [trial.params[name] for trial in complete]
@@ -176,13 +179,12 @@ def _slices(study: Study, complete: Sequence[FrozenTrial]) -> Figure:
             axes.set_xticks(range(len(space.choices)), [str(choice) for choice in space.choices])
         elif getattr(space, "log", False):
             axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         axes.scatter(
             values,
             [trial.values[0] for trial in complete],
             c=[trial.number for trial in complete],
-            cmap="Blues",
-            edgecolors=FAINT,
-            linewidths=0.5,
+            cmap=LinearSegmentedColormap.from_list("", ["#E69F00", "#0072B2"]),
             s=22,
         )
         axes.set_title(name, size=9)
