@@ -218,7 +218,7 @@ def _ranking(contest: "Contest") -> str:
         if rival.identical:
             verdict = "the same predictions"
         rows.append([*row, f"{100 * rival.difference:+.2f}", f"{rival.p_holm:.2g}", verdict])
-    return _table(["", "accuracy (95 % interval)", "points to best", "p (Holm)", "verdict"], rows)
+    return _table(["", "accuracy (95 % interval)", "points", "p (Holm)", "verdict"], rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

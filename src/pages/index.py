@@ -85,8 +85,8 @@ def _results() -> Section:
     columns = {
         "model": texts(table["model"]),
         "test set": texts(table["test"]),
-        "images": counts(table["n"]),
         "accuracy": with_interval(table, "accuracy"),
+        "images": counts(table["n"]),
         "loss": numbers(table["loss"]),
         "precision": percents(table["precision_macro"]),
         "recall": percents(table["recall_macro"]),
