@@ -119,6 +119,13 @@ def mlflow(odd: Clone) -> Iterator[str]:
         process.communicate()
 
 
+def test_a_taken_port_is_refused_in_one_line(odd: Clone, mlflow: str) -> None:
+    port = mlflow.rstrip("/").rpartition(":")[2]
+    printed = odd.here("src.ui", port, fails=True)
+    assert printed.startswith(f"error: port {port} cannot be used (")
+    assert printed.count("\n") == 1
+
+
 def test_mlflow_opens_on_the_columns_that_matter(page: Visitor, odd: Clone, mlflow: str) -> None:
     page.open(mlflow + address("1"), 1440)
     row = page.page.get_by_role("gridcell", name="folder:data/many test")

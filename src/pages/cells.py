@@ -55,12 +55,14 @@ def with_interval(table: pd.DataFrame, column: str) -> list[Cell]:
     ]
 
 
-def points(table: pd.DataFrame) -> list[Cell]:
-    """Differences of shares in points, with their intervals, from low to high."""
-    rows = zip(*(100 * table[name] for name in ("difference", "low", "high")), strict=True)
+def points(table: pd.DataFrame, column: str, low: str, high: str) -> list[Cell]:
+    """Differences of shares in points, with the intervals in two other columns, where there are."""
+    ends = zip(100 * table[low], 100 * table[high], strict=True)
     return [
-        Cell(f"{found:+.2f} ({low:+.2f} to {high:+.2f})", float(found), True)
-        for found, low, high in rows
+        replace(cell, text=f"{cell.text} ({least:+.2f} to {most:+.2f})")
+        if pd.notna(least)
+        else cell
+        for cell, (least, most) in zip(_cells(100 * table[column], "+.2f"), ends, strict=True)
     ]
 
 

@@ -98,7 +98,7 @@ def _results() -> Section:
         "second": texts(pairs["second"]),
         "against": texts(pairs["first"]),
         "test set": texts(pairs["test"]),
-        "difference in points": points(pairs),
+        "difference in points": points(pairs, "difference", "low", "high"),
         "images better": counts(pairs["only_second"]),
         "images worse": counts(pairs["only_first"]),
         "McNemar's p": small(pairs["p"]),

@@ -11,7 +11,7 @@ from pandas.api.types import is_numeric_dtype
 from src.core import paths
 from src.core.finding import SUMMARY
 from src.core.tables import read_table
-from src.pages.cells import Cell, counts, numbers, percents, small, texts, with_interval
+from src.pages.cells import Cell, counts, numbers, percents, points, small, texts, with_interval
 from src.pages.index import issues
 from src.pages.page import Page, Section, Table, write_page
 
@@ -119,7 +119,7 @@ def _transfer() -> Page:
         "method": texts(table["method"]),
         "seeds": counts(table["seeds"]),
         "target": with_interval(table, "target_test"),
-        "gain over from scratch": with_interval(table, "gain"),
+        "gain over scratch, points": points(table, "gain", "gain_lo", "gain_hi"),
         "source": with_interval(table, "source_test"),
         "target's validation images": with_interval(table, "target_val"),
     }
@@ -136,20 +136,20 @@ def _recipes() -> Page:
     table = read_table(paths.RECIPES / "table.csv")
     columns = {
         "recipe": texts(table["recipe"]),
+        "test accuracy": with_interval(table, "accuracy"),
+        "standard deviation": percents(table["accuracy_std"]),
         "network": texts(table["network"]),
         "parameters": counts(table["parameters"]),
         "epochs": counts(table["epochs"]),
         "seeds": counts(table["seeds"]),
-        "test accuracy": with_interval(table, "accuracy"),
-        "standard deviation": percents(table["accuracy_std"]),
         "seconds per epoch": numbers(table["seconds_per_epoch"], 1),
         "published accuracy": percents(table["published_accuracy"]),
     }
     words = [
         "Mean test accuracy over the seeds, with its 95 % interval (Wilson) over the test images."
     ]
-    tables = [Table("the recipes side by side", columns)]
-    section = Section("Recipes", words, tables, [paths.RECIPES / "table.svg"])
+    tables = [Table("means over the seeds", columns)]
+    section = Section("Side by side", words, tables, [paths.RECIPES / "table.svg"])
     lead = "Networks of published articles, and one for daily use, on official MNIST."
     return Page("Recipes", [lead], [section])
 

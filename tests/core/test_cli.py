@@ -62,3 +62,20 @@ def test_a_full_disk_is_one_line_and_a_missing_file_of_ours_a_bug() -> None:
     full = failing("import errno; raise OSError(errno.ENOSPC, 'No space left', 'out.csv')")
     assert full == "error: [Errno 28] No space left: 'out.csv'\n"
     assert "Traceback" in failing("open('/nowhere')")
+
+
+def test_a_reader_that_has_had_enough_leaves_no_traceback() -> None:
+    """As in `... --json | head`."""
+    code = "from src.core.cli import run; run(lambda: ['x' * 1000] * 1000, as_json=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
