@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from ruamel.yaml import YAML
 
-from src import compare
+from src.compare import words
 from src.core.errors import UserError
 from src.core.finding import Finding
 from tests.clones import Clone
@@ -36,7 +36,8 @@ def project(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     with pytest.MonkeyPatch.context() as patch:
         # What takes long, and no comparison reads.
         patch.setattr("src.core.finding.save_figure", lambda *_: None)
-        patch.setattr("pipeline.evaluate.robustness", lambda *_: Finding())
+        for analysis in ("robustness", "attributions", "features"):
+            patch.setattr(f"pipeline.evaluate.{analysis}", lambda *_: Finding())
         run(made, "[4, 8]", "[4, 4]", "train", "finetune", "evaluate")
         made.call("dvc", "commit", "--force", "--quiet")
         made.call("dvc", "exp", "save", "--name", "narrow")
@@ -71,7 +72,7 @@ def rename(project: Clone, run_id: str, name: str) -> None:
 
 
 def compared(project: Clone, *names: str, fails: bool = False) -> str:
-    return project.here("src.compare", *names, fails=fails)
+    return project.here("src.compare.__main__", *names, fails=fails)
 
 
 def refused(project: Clone, *names: str) -> str:
@@ -215,7 +216,7 @@ def test_of_three_each_is_compared_with_the_best(project: Clone) -> None:
 def test_three_are_shown_in_tables_as_wide_as_the_terminal(
     project: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compare, "width", lambda _: 70)
+    monkeypatch.setattr(words, "width", lambda _: 70)
     printed = compared(project, "narrow", "HEAD", "data")
     assert printed.isascii()
     parts = printed.split("\n\n")
@@ -325,10 +326,15 @@ def test_results_of_other_parameters_or_inputs_are_refused(project: Clone) -> No
 
 
 def test_a_name_of_nothing_or_of_several_things_is_refused(project: Clone) -> None:
-    for name in ("nothing", "", "evaluate"):
+    twins = project.runs()[:2]
+    for run in twins:
+        rename(project, run.info.run_id, "twin")
+    for name, runs in (("nothing", 0), ("", 0), ("twin", 2)):
         told = refused(project, "HEAD", name)
         assert f"{name!r}: should be a revision in git, a DVC experiment, workspace, a " in told
-        assert ("one run in MLflow, not of 0" in told) == (name != "evaluate")
+        assert f"one run in MLflow, not of {runs}" in told
+    for run in twins:
+        rename(project, run.info.run_id, str(run.info.run_name))
     root = project.call("git", "rev-list", "--max-parents=0", "HEAD").strip()
     assert f"{root}: commit {root[:12]} has no dvc.lock" in refused(project, "HEAD", root)
     assert "error: none.yaml: not found" in refused(project, "HEAD", "none.yaml")
@@ -337,7 +343,7 @@ def test_a_name_of_nothing_or_of_several_things_is_refused(project: Clone) -> No
     told = refused(project, "HEAD", "narrow")
     assert "error: narrow: 2 experiments have this name; give the commit of one: " in told
     project.call("git", "update-ref", "-d", f"refs/exps/aa/{head[2:]}/narrow")
-    run = run_of(project, "data").info.run_id
-    rename(project, run, head[:9])
+    other = run_of(project, "data").info.run_id
+    rename(project, other, head[:9])
     assert f"{head[:9]}: names a commit and a run in MLflow" in refused(project, "HEAD", head[:9])
-    rename(project, run, "data")
+    rename(project, other, "data")
