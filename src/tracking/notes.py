@@ -17,11 +17,12 @@ CONTEXTS = {"test": "testing", "train": "training", "val": "validation"}
 def changes() -> dict[str, Any]:
     """The parameters of the stages that differ from those of the last commit, and their values."""
     before = flatten(provenance.committed_params())
-    now = flatten(read())
+    if not before:
+        return {}
     return {
         key: value
-        for key, value in now.items()
-        if before and before.get(key) != value and not key.startswith("tune.")
+        for key, value in flatten(read()).items()
+        if before.get(key) != value and not key.startswith("tune.")
     }
 
 

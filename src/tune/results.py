@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from src.core.plots import blank, save_figure
 from src.core.progress import Ended
 from src.core.tables import write_csv
+from src.pages.studies import TRIAL
 from src.tune.confirm import Confirmation
 from src.tune.study import Study
 from src.tune.verdict import means
@@ -33,12 +34,9 @@ STATES = {
 def table(study: Study) -> pd.DataFrame:
     """A row for each trial: state, validation loss in nats, duration, reason, and its values."""
     rows = pd.DataFrame(
-        [_row(trial) for trial in study.trials()], columns=[*_COLUMNS, *study.space.distributions]
+        [_row(trial) for trial in study.trials()], columns=[*TRIAL, *study.space.distributions]
     )
     return rows.convert_dtypes()  # columns of integers with gaps stay integers
-
-
-_COLUMNS = ("trial", "state", "val_loss", "epochs", "seconds", "reason", "retry_of")
 
 
 def _row(trial: FrozenTrial) -> dict[str, Any]:
