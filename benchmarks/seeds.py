@@ -14,7 +14,7 @@ from src.core import paths
 from src.core.runtime import set_up
 from src.data.checks import load_params
 from src.data.imageset import ImageSet, load_images
-from src.models.predict import score
+from src.models.scoring import score
 from src.training.finetune import finetune, limit_labels
 from src.training.scratch import train_from_scratch
 

@@ -8,7 +8,6 @@ from src.core.finding import publish
 from src.core.runtime import describe, set_up
 from src.data.checks import load_params
 from src.data.doubts import read_warnings
-from src.data.imageset import load_images
 from src.evaluation.accuracy import accuracies, details, learning_curves, transfer, write_metrics
 from src.evaluation.attribution import attributions
 from src.evaluation.calibration import calibration
@@ -17,7 +16,8 @@ from src.evaluation.features import features
 from src.evaluation.label_issues import label_issues
 from src.evaluation.predictions import evaluate_all, fingerprint
 from src.evaluation.robustness import robustness
-from src.evaluation.subjects import SUBJECTS, TENSORS
+from src.evaluation.subjects import SUBJECTS, image_sets
+from src.evaluation.usages import usages
 from src.models.checkpoint import load_model
 from src.pages.index import write_report
 from src.tracking.provenance import running
@@ -31,8 +31,7 @@ def main() -> None:
     with track("evaluate", read()) as tracked:
         device = set_up(**params.runtime.model_dump())
         tracked.tags(describe(device))
-        tests = {role: load_images(path / paths.TEST).to(device) for role, path in TENSORS.items()}
-        vals = {role: load_images(path / paths.VAL).to(device) for role, path in TENSORS.items()}
+        trains, vals, tests = (image_sets(split, device) for split in paths.SPLITS)
         tracked.tags({f"test.{role}": fingerprint(data) for role, data in tests.items()})
         models = {subject.name: load_model(subject.path, device) for subject in SUBJECTS}
         doubted = read_warnings(paths.DATA_REPORT / paths.WARNINGS)
@@ -45,6 +44,7 @@ def main() -> None:
             label_issues(found, config.mistakes),
             learning_curves({"train": paths.TRAIN_HISTORY, "finetune": paths.FINETUNE_HISTORY}),
             calibration(found, models, vals, config.calibration_bins),
+            usages(models, trains, vals),
             robustness(models, tests, params.seed),
             attributions(found, models),
             features(found, models),

@@ -19,7 +19,7 @@ RECIPES = YAML(typ="safe", pure=True).load(ROOT / "recipes/dvc.yaml")["stages"]
 PLUMBING = GitIgnoreSpec.from_lines((ROOT / ".dvcignore").read_text().splitlines())
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.glob("src/**/*.py"))
 COMMANDS = [path for path in MODULES if '__name__ == "__main__"' in (ROOT / path).read_text()]
-STUDIES = {"tune", "crossval", "transfer", "recipes", "compare"}
+STUDIES = {"tune", "crossval", "transfer", "recipes", "compare", "register", "demo"}
 # From the ground up: a package imports from itself and from lower floors.
 FLOORS = [
     {"core"},
@@ -27,6 +27,7 @@ FLOORS = [
     {"data"},
     {"models"},
     {"training"},
+    {"inference"},
     {"evaluation", "tracking", "pages"},
     {"execution"},
     STUDIES,

@@ -10,7 +10,7 @@ from src.core.runtime import generator
 from src.data.catalogue import DIGITS
 from src.data.sources import obtain
 from src.data.splits import read_splits
-from src.models.predict import score
+from src.models.scoring import score
 from src.training.scratch import train_from_scratch
 from tests.conftest import shrunk
 

@@ -29,6 +29,12 @@ def write_text(text: str, path: Path) -> None:
         partial.write_text(text, "utf-8")
 
 
+def write_bytes(content: bytes, path: Path) -> None:
+    """Write a file, whole or not at all."""
+    with written_whole(path) as partial:
+        partial.write_bytes(content)
+
+
 @contextmanager
 def waited_for(lock: Path, holder: str) -> Iterator[None]:
     """Hold a lock for the length of the block; says who holds it if that takes time."""

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from src.core.errors import warn
-from src.core.files import write_text
+from src.core.files import write_bytes, write_text
 from src.core.plots import save_figure
 from src.core.tables import write_csv
 from src.core.terminal import wrapped
@@ -19,13 +19,14 @@ SUMMARY = "summary.txt"  # what was printed
 
 @dataclass(frozen=True)
 class Finding:
-    """Everything to show of one analysis; tables, figures and documents by file name."""
+    """Everything to keep of one analysis; tables, figures, documents and files by name."""
 
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     text: str = ""
     documents: Mapping[str, str] = field(default_factory=dict)  # in Markdown
+    files: Mapping[str, bytes] = field(default_factory=dict)  # of any other kind
     warnings: Sequence[str] = ()  # what the person may not have meant
 
 
@@ -55,6 +56,8 @@ def publish(findings: Iterable[Finding], folder: Path, record: Record) -> None:
         for name, document in finding.documents.items():
             write_text(document, folder / name)
             record.note(document)
+        for name, content in finding.files.items():
+            write_bytes(content, folder / name)
         record.metrics(finding.metrics)
     if printed:
         write_text(printed, folder / SUMMARY)

@@ -13,13 +13,13 @@ DVC_YAML, DVC_LOCK, DVC_IGNORE = Path("dvc.yaml"), Path("dvc.lock"), Path(".dvci
 RAW = Path("data/raw")
 SOURCE_TENSORS = Path("data/tensors/source")
 TARGET_TENSORS = Path("data/tensors/target")
-TRAIN, VAL, TEST = "train.safetensors", "val.safetensors", "test.safetensors"
+SPLITS = TRAIN, VAL, TEST = "train.safetensors", "val.safetensors", "test.safetensors"
 
 # By role and split, as trainings name them: source.train, target.test.
 IMAGE_SETS = {
     f"{role}.{split.split('.')[0]}": folder / split
     for role, folder in (("source", SOURCE_TENSORS), ("target", TARGET_TENSORS))
-    for split in (TRAIN, VAL, TEST)
+    for split in SPLITS
 }
 
 BASE_MODEL = Path("models/base.safetensors")
@@ -33,6 +33,7 @@ TRAIN_HISTORY = Path("reports/train.csv")
 FINETUNE_HISTORY = Path("reports/finetune.csv")
 METRICS = Path("reports/metrics.json")
 EVALUATION = Path("reports/evaluation")
+USAGE = EVALUATION / "usage.safetensors"
 
 RECIPES = Path("recipes")
 RECIPE_RESULTS = RECIPES / "results"

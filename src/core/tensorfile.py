@@ -10,7 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from src.core.errors import UserError
-from src.core.files import written_whole
+from src.core.files import write_bytes
 
 # One entry holds all metadata: safetensors writes several in an order that changes between runs.
 ENTRY = "idxflow"
@@ -36,18 +36,12 @@ def unpack(content: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    write_bytes(path, pack(tensors, about))
+    write_bytes(pack(tensors, about), path)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors, on the CPU, and their metadata; UserError for a file not written here."""
     return unpack(read_bytes(path), str(path))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    with written_whole(path) as partial:
-        partial.write_bytes(content)
 
 
 def read_bytes(path: Path) -> bytes:

@@ -16,7 +16,7 @@ from src.evaluation.metrics import bin_numbers, measure
 from src.evaluation.predictions import Evaluations
 from src.evaluation.subjects import SUBJECTS
 from src.models.checkpoint import Checkpoint
-from src.models.predict import predict
+from src.models.scoring import predict
 
 # Standard deviation of the prior of a temperature's logarithm. Without a prior, a small validation
 # set without a mistake would drive the temperature to 0.

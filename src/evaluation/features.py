@@ -14,7 +14,7 @@ from src.evaluation.predictions import Evaluations
 from src.evaluation.subjects import PRODUCTS
 from src.models.checkpoint import Checkpoint
 from src.models.network import Network
-from src.models.predict import as_pixels
+from src.models.scoring import as_pixels
 
 FILTERS = 64  # in the picture, at most
 MAPS = 10  # of each layer

@@ -13,7 +13,7 @@ from src.data.imageset import ImageSet
 from src.evaluation.metrics import match_classes, measure
 from src.evaluation.subjects import SUBJECTS
 from src.models.checkpoint import Checkpoint
-from src.models.predict import predict
+from src.models.scoring import predict
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from src.evaluation import figures
 from src.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from src.evaluation.subjects import PRODUCTS
 from src.models.checkpoint import Checkpoint
-from src.models.predict import predict
+from src.models.scoring import predict
 
 
 def robustness(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from src.core.errors import UserError
-from src.core.tensorfile import write_bytes
+from src.core.files import write_bytes
 from src.training.jobs import Job
 from src.training.result import Result, from_bytes
 
@@ -41,7 +41,7 @@ class Kept:
     def put(self, job: Job, content: bytes) -> None:
         """Keep a result, given as bytes."""
         path = self._path(job)
-        write_bytes(path, _seal(path, content) + content)
+        write_bytes(_seal(path, content) + content, path)
 
     def _path(self, job: Job) -> Path:
         name = digest({"job": job.as_json(), **self._surroundings})

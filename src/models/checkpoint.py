@@ -11,7 +11,8 @@ from torch import nn
 
 from src.config.networks import ModelConfig
 from src.core.errors import UserError, first_line
-from src.core.tensorfile import pack, read_bytes, unpack, write_bytes
+from src.core.files import write_bytes
+from src.core.tensorfile import pack, read_bytes, unpack
 from src.models.build import assemble
 from src.models.network import Network
 
@@ -89,7 +90,7 @@ def from_bytes(content: bytes, device: torch.device, name: str = "a model") -> C
 
 
 def save_model(path: Path, checkpoint: Checkpoint) -> None:
-    write_bytes(path, to_bytes(checkpoint))
+    write_bytes(to_bytes(checkpoint), path)
 
 
 def load_model(path: Path, device: torch.device) -> Checkpoint:

@@ -12,7 +12,7 @@ import torch
 from src.core.progress import Epoch, Reporter
 from src.core.runtime import generator
 from src.data.imageset import TrainVal, batches
-from src.models.predict import score
+from src.models.scoring import score
 from src.training.step import Step, finite
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from src.config.sections import FinetuneConfig, Section, TrainConfig
 from src.core.progress import Reporter
 from src.data.imageset import ImageSet, join
 from src.models.checkpoint import from_bytes, to_bytes
-from src.models.predict import Predictions, predict
+from src.models.scoring import Predictions, predict
 from src.training.finetune import Labels, finetune, limit_labels, rehearse
 from src.training.folds import draw_folds, train_without
 from src.training.result import Result

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from src.core.progress import Epoch
 from src.core.tensorfile import pack, unpack
-from src.models.predict import Predictions
+from src.models.scoring import Predictions
 from src.training.fit import Fit
 
 

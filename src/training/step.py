@@ -14,7 +14,7 @@ from src.core.runtime import generator
 from src.data.augment import augment
 from src.data.imageset import ImageSet
 from src.models.network import Network
-from src.models.predict import as_pixels
+from src.models.scoring import as_pixels
 from src.training.optim import LayerPlan, build_optimizer, build_schedule
 
 

@@ -8,7 +8,7 @@ from src.data.splits import Splits
 from src.evaluation.calibration import calibration, fit_temperature, reliability
 from src.evaluation.metrics import calibration_error
 from src.evaluation.predictions import evaluate_all
-from src.models.predict import predict
+from src.models.scoring import predict
 from src.training.scratch import train_from_scratch
 from tests.conftest import shrunk
 

@@ -9,7 +9,7 @@ from src.data.imageset import ImageSet
 from src.data.splits import Splits
 from src.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from src.evaluation.robustness import robustness, under_corruptions
-from src.models.predict import score
+from src.models.scoring import score
 from src.training.scratch import train_from_scratch
 from tests.conftest import shrunk
 

@@ -23,7 +23,7 @@ from src.execution.executor import (
 )
 from src.execution.launch import launched
 from src.execution.local import Pool
-from src.models.predict import predict
+from src.models.scoring import predict
 from src.training.jobs import Scratch
 from src.training.scratch import train_from_scratch
 from tests.conftest import WORKPLACE, shrunk

@@ -8,7 +8,7 @@ from src.core.errors import UserError
 from src.data.splits import Splits
 from src.models.checkpoint import load_model, save_model
 from src.models.mlp import MLP
-from src.models.predict import predict, score
+from src.models.scoring import predict, score
 from src.training.finetune import finetune
 from src.training.scratch import train_from_scratch
 from tests.conftest import shrunk

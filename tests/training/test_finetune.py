@@ -8,7 +8,7 @@ from src.core.runtime import generator
 from src.data.catalogue import DIGITS
 from src.data.splits import Splits, read_splits
 from src.models.checkpoint import Checkpoint
-from src.models.predict import score
+from src.models.scoring import score
 from src.training.finetune import finetune, limit_labels, make_plan, rehearse
 from src.training.optim import LayerPlan
 from src.training.scratch import Trained, train_from_scratch

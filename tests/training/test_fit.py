@@ -14,7 +14,7 @@ from src.data.imageset import ImageSet, TrainVal
 from src.data.splits import Splits
 from src.models.build import build_model
 from src.models.network import Network
-from src.models.predict import Score, as_pixels, predict, score
+from src.models.scoring import Score, as_pixels, predict, score
 from src.training.fit import Fit, fit
 from src.training.optim import LayerPlan
 from src.training.step import DivergedError, Step

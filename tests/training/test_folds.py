@@ -6,7 +6,7 @@ import torch
 from src.core.errors import UserError
 from src.data.imageset import ImageSet, join
 from src.data.splits import Splits
-from src.models.predict import predict
+from src.models.scoring import predict
 from src.training.folds import check_epochs_are_fixed, draw_folds, train_without
 from src.training.scratch import train_from_scratch
 from tests.conftest import shrunk

@@ -9,7 +9,7 @@ from src.core.errors import UserError
 from src.data.imageset import join
 from src.data.splits import Splits
 from src.models.checkpoint import to_bytes as model_bytes
-from src.models.predict import predict
+from src.models.scoring import predict
 from src.training.finetune import finetune, limit_labels, rehearse
 from src.training.folds import draw_folds, train_without
 from src.training.jobs import HELD_OUT, Adapt, Fold, Images, Job, Scratch, run_job

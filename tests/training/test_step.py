@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from src.data.imageset import TrainVal
 from src.data.splits import Splits
-from src.models.predict import as_pixels, predict
+from src.models.scoring import as_pixels, predict
 from src.training.fit import fit
 from src.training.optim import LayerPlan
 from src.training.scratch import train_from_scratch

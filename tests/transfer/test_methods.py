@@ -9,7 +9,7 @@ from src.config.params import Params
 from src.data.imageset import ImageSet
 from src.data.splits import Splits
 from src.models.checkpoint import Checkpoint, from_bytes
-from src.models.predict import score
+from src.models.scoring import score
 from src.training.finetune import Labels, finetune, limit_labels, rehearse
 from src.training.jobs import Images, run_job
 from src.training.scratch import train_from_scratch

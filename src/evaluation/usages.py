@@ -1,0 +1,43 @@
+"""What it takes to use each model, beside its weights."""
+
+import hashlib
+from collections.abc import Mapping
+
+import torch
+
+from src.core import paths
+from src.core.finding import Finding
+from src.core.tensorfile import read_bytes
+from src.data.imageset import ImageSet
+from src.evaluation.calibration import fit_temperature
+from src.evaluation.subjects import SUBJECTS
+from src.inference.layout import measure
+from src.inference.served import USUAL, Typical, to_file
+from src.inference.usage import Usage
+from src.models.checkpoint import Checkpoint
+from src.models.scoring import predict
+
+
+def usages(
+    models: Mapping[str, Checkpoint],
+    train_sets: Mapping[str, ImageSet],
+    val_sets: Mapping[str, ImageSet],
+) -> Finding:
+    """One file, `paths.USAGE`, with all models; found on training and validation images alone."""
+    found = {}
+    for subject in SUBJECTS:
+        checkpoint, val_set = models[subject.name], val_sets[subject.home]
+        logits = predict(checkpoint.model, val_set).cpu()
+        typical = Typical.of([train_sets[role].images.cpu() for role in subject.learned])
+        seen = torch.cat([val_sets[role].images.cpu() for role in subject.learned])
+        usage = Usage(
+            hashlib.sha256(read_bytes(subject.path)).hexdigest(),
+            checkpoint.classes,
+            checkpoint.image_shape,
+            subject.home,
+            fit_temperature(logits, val_set.labels.cpu()),
+            typical.distances(seen).double().quantile(USUAL).item(),
+            measure(val_set.images.cpu().numpy()),
+        )
+        found[subject.name] = usage, typical
+    return Finding(files={paths.USAGE.name: to_file(found)})
