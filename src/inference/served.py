@@ -44,9 +44,11 @@ class Typical(NamedTuple):
         return cls(mean.float(), torch.linalg.cholesky(precision).float())
 
     def distances(self, images: Tensor) -> Tensor:
-        """Float [N], 0 or more, of images uint8 [N, C, H, W]; about 1 on average in training."""
-        off = (averaged(images) - self.mean) @ self.whitening
-        return off.square().mean(1).sqrt()
+        """Of images uint8 [N, C, H, W], float [N]: about 1 in training, infinite if empty."""
+        rows = averaged(images)
+        distances = ((rows - self.mean) @ self.whitening).square().mean(1).sqrt()
+        # An image of one tone would be near the mean of digits, which are mostly ground.
+        return torch.where(rows.amax(1) == rows.amin(1), torch.inf, distances)
 
 
 def averaged(images: Tensor) -> Tensor:

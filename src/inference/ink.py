@@ -1,0 +1,88 @@
+"""The ink of a picture without its ground: whichever is darker, and however it is lit."""
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+CLEAR = 1.0  # skewness of what is left of a picture without its ground, from which it tells the ink
+WIDE = 0.15  # of the side: strokes are finer, light and shadow are wider
+GRAIN = 0.005  # of the side, over which the noise of a sensor and of paper is evened out
+MIXED = 0.15  # share of the border that may differ from a half, and yet tells nothing
+UNEVEN, BROAD = 0.12, 0.2  # of a picture of two tones: variance within them, width of its strokes
+WINDOW = 0.3  # of the picture's side; ink is narrower
+DARKEST = 16  # of 255: a ground below it says nothing of how much ink there is
+FAINTEST = 8  # of 255, below which there is no ink
+
+
+def inked(image: np.ndarray) -> tuple[np.ndarray, bool]:
+    """How much ink is where, 0 to 255 [H, W], and whether it is light on dark.
+
+    image: float32 [H, W], 0 to 255.
+    """
+    if np.ptp(image) < FAINTEST:
+        return np.zeros_like(image), False
+    light = _is_light(image)
+    dark = 255 - image if light else image
+    ink = _of_two_tones(dark)
+    return (_without_ground(dark, light) if ink is None else ink), light
+
+
+def border(image: np.ndarray) -> np.ndarray:
+    """The outermost pixels of an image [H, W]."""
+    return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+
+
+def _is_light(image: np.ndarray) -> bool:
+    """Whether the strokes are lighter than what is around them."""
+    high = image - _blurred(image, WIDE)
+    skew = float((high**3).mean() / max(float((high**2).mean()) ** 1.5, 1e-6))
+    dark_border = float((border(image) < otsu(image)).mean())
+    # Strokes that fill the picture are not skewed: what is at most of its border is the ground.
+    if abs(skew) < CLEAR and abs(dark_border - 0.5) > MIXED:
+        return dark_border > 0.5
+    return skew > 0
+
+
+def _of_two_tones(dark: np.ndarray) -> np.ndarray | None:
+    """The ink, dark, of a picture of two tones, however broad its strokes; else None."""
+    inked = dark < otsu(dark)
+    spread = dark[inked].var() * inked.mean() + dark[~inked].var() * (1 - inked.mean())
+    broadest = ndimage.distance_transform_edt(np.pad(inked, 1, "edge")).max()
+    if spread > UNEVEN * dark.var() or broadest > BROAD * max(dark.shape):
+        return None
+    paper, pen = np.median(dark[~inked]), np.median(dark[inked])
+    tones: np.ndarray = np.clip(255 * (paper - dark) / (paper - pen), 0, 255)
+    return tones
+
+
+def _without_ground(dark: np.ndarray, light: bool) -> np.ndarray:
+    """The ink, dark, on a ground that may be lit unevenly."""
+    side = max(dark.shape)
+    seen = ndimage.gaussian_filter(dark, GRAIN * side)
+    window = max(5, round(WINDOW * side)) | 1
+    closed = ndimage.grey_closing(ndimage.gaussian_filter(dark, 2 * GRAIN * side), (window, window))
+    ground = _blurred(closed, WINDOW / 4)
+    # Shadows dim paper and ink alike; of chalk and screens only the difference is known.
+    ink = ground - seen if light else 255 * (1 - seen / np.maximum(ground, DARKEST))
+    clipped: np.ndarray = np.clip(ink, 0, 255)
+    return clipped
+
+
+def _blurred(image: np.ndarray, share: float) -> np.ndarray:
+    """By a Gaussian: its standard deviation is a share of the side. Computed at a quarter of it."""
+    height, width = image.shape
+    small = Image.fromarray(image.astype(np.float32)).resize(
+        (max(1, width // 4), max(1, height // 4)), Image.Resampling.BOX
+    )
+    blurred = ndimage.gaussian_filter(np.asarray(small), share * max(small.size))
+    return np.asarray(Image.fromarray(blurred).resize((width, height), Image.Resampling.BILINEAR))
+
+
+def otsu(values: np.ndarray) -> float:
+    """The threshold that parts values best into two groups. Source: Otsu, 1979."""
+    counts, edges = np.histogram(values, 128)
+    middles = (edges[:-1] + edges[1:]) / 2
+    below, sums = counts.cumsum()[:-1], (counts * middles).cumsum()[:-1]
+    above = values.size - below
+    means = sums / below, ((counts * middles).sum() - sums) / above
+    return float(edges[1 + (below * above * (means[0] - means[1]) ** 2).argmax()])
