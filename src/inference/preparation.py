@@ -14,7 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 from src.inference.ink import border, inked
-from src.inference.layout import Box, Layout, box_of, longer_side, stroke_width
+from src.inference.layout import MNIST, Box, Layout, box_of, longer_side, stroke_width
 from src.inference.usage import Usage
 from src.inference.writing import SURE, disc, writing_in
 
@@ -50,9 +50,7 @@ def prepare(picture: np.ndarray, usage: Usage) -> Prepared:
     grey = in_grey(picture)
     if is_laid_out(grey, height, width):
         return Prepared(grey[None], (Step("taken as it is: of the model's size, on black", grey),))
-    layout = usage.layout or Layout(
-        True, round(max(height, width) * 20 / 28), True, 0.13
-    )  # MNIST's
+    layout = usage.layout or MNIST
     if layout.strokes:
         return _writing(grey, layout, height, width)
     return _shape(255 - grey if _has_light_ground(grey) else grey, height, width)
@@ -185,9 +183,8 @@ def _framed(cut: np.ndarray, layout: Layout, height: int, width: int) -> np.ndar
     how = Image.Resampling.BOX if factor < 1 else Image.Resampling.BICUBIC
     scaled = _resized(cut.astype(np.float32), factor, how)
     middle = ndimage.center_of_mass(scaled) if layout.by_mass else (np.array(scaled.shape) - 1) / 2
-    room = np.array([height, width]) - scaled.shape
-    corner = (np.array([height, width]) - 1) / 2 - middle
-    top, left = np.clip(corner.round().astype(int), 0, room)
+    corner = (np.array([layout.down, layout.across]) - middle).round().astype(int)
+    top, left = np.clip(corner, 0, np.array([height, width]) - scaled.shape)
     frame = np.zeros((height, width), np.float32)
     frame[top : top + scaled.shape[0], left : left + scaled.shape[1]] = scaled
     bright: np.ndarray = np.clip(frame * (255 / frame.max()), 0, 255)
