@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from src.inference.pictures import Picture
 
 TOP = 3  # classes that are told
+DIGITS = 6  # of a probability: the two engines differ in the next
 COLUMNS = ("file", "index", "label", "probability", "unlike_training")
 
 
@@ -97,9 +98,9 @@ def _told(reading: "Reading", explain: bool) -> dict[str, Any]:
         told["index"] = picture.index
     told |= {
         "label": answer.label,
-        "probability": answer.probability,
+        "probability": round(answer.probability, DIGITS),
         "top": [
-            {"label": label, "probability": probability}
+            {"label": label, "probability": round(probability, DIGITS)}
             for label, probability in answer.ranked[:TOP]
         ],
         "unlike_training": answer.unlike,
