@@ -54,7 +54,7 @@ format: $(DEV)  ## rewrite the code in the project's format
 	python -m ruff format .
 	python -m ruff check --fix .
 
-docs: $(READY)  ## put the tables that commands made into README.md and docs/
+docs: $(READY)  ## update the tables of README.md and docs/ from what made them
 	python -m docs.fill
 
 ui: $(READY)  ## compare runs at http://127.0.0.1:5000 (PORT=... to change)

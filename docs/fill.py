@@ -1,12 +1,15 @@
-"""Put the tables that commands make where the pages show them: between `<!-- source -->` markers.
+"""Put what commands and code say where the pages show it: between `<!-- source -->` markers.
 
     make docs
 
-Each region of a page names the file or the command that its content comes from.
+Each region of a page names the file, the command or the code that its content comes from.
 """
 
 import re
 from pathlib import Path
+
+from docs.commands import commands, targets
+from docs.parameters import parameters
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
@@ -14,19 +17,27 @@ REGION = re.compile(r"^<!-- (.+?) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.D
 # What a command leaves, which is not in the repository.
 MADE_BY = {"python -m src.transfer": ROOT / "reports/transfer/table.md"}
 
+IN_CODE = {"src/config": parameters, "src": commands, "Makefile": targets}
+
 
 def filled(page: str) -> str:
     """The text of a page with every region as its source has it now, where that is there."""
 
     def fill(region: re.Match[str]) -> str:
         source, shown = region[1], region[2]
-        path = MADE_BY.get(source, ROOT / source.removeprefix("excerpt of "))
-        if path.exists():
-            made = path.read_text().strip()
+        if made := _made(source.removeprefix("excerpt of ")):
             shown = (_excerpt(shown, made) if source.startswith("excerpt of ") else made) + "\n"
         return f"<!-- {source} -->\n{shown}<!-- end -->"
 
     return REGION.sub(fill, page)
+
+
+def _made(source: str) -> str:
+    """What a source has now; nothing if its file is not there."""
+    if source in IN_CODE:
+        return IN_CODE[source]()
+    path = MADE_BY.get(source, ROOT / source)
+    return path.read_text().strip() if path.exists() else ""
 
 
 def _excerpt(shown: str, made: str) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from src.inference.pictures import Picture
 
 TOP = 3  # classes that are told
+STEM = 50  # characters of a picture's name, in the names of its steps
+DIGITS = 6  # of a probability: the two engines differ in the next
 COLUMNS = ("file", "index", "label", "probability", "unlike_training")
 
 
@@ -57,6 +59,8 @@ def _predict(arguments: argparse.Namespace) -> None:
     from src.inference.answers import read
     from src.inference.engines import open_model
 
+    if arguments.steps:
+        _make(arguments.steps)
     engine, faults = open_model(arguments.model), list[str]()
     if engine.usage.temperature is None:
         warn(f"{arguments.model}: not evaluated, so its probabilities are not calibrated")
@@ -72,7 +76,7 @@ def _predict(arguments: argparse.Namespace) -> None:
         if arguments.steps:
             _save_steps(reading, number, arguments.steps)
     if faults:
-        more = f" (and {len(faults) - 1} more files)" if len(faults) > 1 else ""
+        more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
         raise UserError(f"{faults[0]}{more}")
 
 
@@ -97,9 +101,9 @@ def _told(reading: "Reading", explain: bool) -> dict[str, Any]:
         told["index"] = picture.index
     told |= {
         "label": answer.label,
-        "probability": answer.probability,
+        "probability": round(answer.probability, DIGITS),
         "top": [
-            {"label": label, "probability": probability}
+            {"label": label, "probability": round(probability, DIGITS)}
             for label, probability in answer.ranked[:TOP]
         ],
         "unlike_training": answer.unlike,
@@ -109,12 +113,21 @@ def _told(reading: "Reading", explain: bool) -> dict[str, Any]:
     return told
 
 
+def _make(folder: Path) -> None:
+    from src.core.errors import UserError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise UserError(f"{folder}: is a file; --steps should name a folder") from error
+
+
 def _save_steps(reading: "Reading", number: int, folder: Path) -> None:
     from PIL import Image
 
-    folder.mkdir(parents=True, exist_ok=True)
+    stem = Path(reading.picture.file).stem[:STEM]
     for count, step in enumerate(reading.prepared.steps, 1):
-        name = f"{number:05d}-{Path(reading.picture.file).stem}-{count}.png"
+        name = f"{number:05d}-{stem}-{count}.png"
         Image.fromarray(step.image).save(folder / name)
 
 

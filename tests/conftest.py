@@ -75,6 +75,22 @@ def few(mnist_5k: Splits) -> Splits:
     )
 
 
+@pytest.fixture(scope="session")
+def model_in_use(few: Splits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model that reads most digits, as it is used, and its exported file."""
+    # Imported here, because they import this file, or take long.
+    from src.inference.engines import exported
+    from src.inference.exporting import export
+    from tests.in_use import put_in_use, trained
+
+    folder = tmp_path_factory.mktemp("in-use")
+    put_in_use(folder, trained(few), few)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        export(paths.BASE_MODEL, exported(paths.BASE_MODEL))
+    return folder
+
+
 @pytest.fixture
 def workplace(tmp_path: Path, few: Splits, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with the only data that a sweep may read: training and validation."""

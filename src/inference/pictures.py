@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -28,37 +29,48 @@ class Picture:
 
 
 def files(places: Iterable[Path]) -> Iterator[Path]:
-    """The places that are files, and the pictures in those that are folders, sorted.
-
-    Raises UserError for a place that is not there, and for a folder without a picture.
-    """
+    """The places, but in place of a folder the pictures in it, sorted, if it has any."""
     for place in places:
-        if not place.is_dir():
-            yield place
-            continue
         found = sorted(path for path in place.rglob("*") if path.is_file() and _is_picture(path))
-        if not found:
-            raise UserError(f"{place}: has no picture (PNG, JPEG, BMP, GIF, WebP, TIFF or IDX)")
-        yield from found
+        yield from found or [place]
 
 
 def read_pictures(path: Path) -> Iterator[Picture]:
     """The picture of a file, or all images of an IDX file; else UserError, naming the file."""
-    if path.name.endswith(IDX):
-        for index, pixels in enumerate(_of_idx(path)):
-            yield Picture(str(path), index, pixels)
-        return
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow, on files that it can read nevertheless
-            yield Picture(str(path), None, decoded(Image.open(file, formats=FORMATS), str(path)))
+        if path.name.endswith(IDX):
+            for index, pixels in enumerate(_of_idx(path)):
+                yield Picture(str(path), index, pixels)
+        else:
+            yield Picture(str(path), None, _of_picture(path))
     except FileNotFoundError as error:
         raise UserError(f"{path}: not found") from error
+    except IsADirectoryError as error:
+        raise UserError(
+            f"{path}: has no picture (PNG, JPEG, BMP, GIF, WebP, TIFF or IDX)"
+        ) from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _of_picture(path: Path) -> np.ndarray:
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow, on files that it can read nevertheless
+        return decoded(_opened(file, path), str(path))
+
+
+def _opened(file: IO[bytes], path: Path) -> Image.Image:
+    try:
+        return Image.open(file, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise UserError(f"{path}: has too many pixels; at most {MOST} fit") from error
     except UnidentifiedImageError as error:
         raise UserError(
             f"{path}: not a picture (PNG, JPEG, BMP, GIF, WebP, TIFF), and not named as IDX files "
             "are (...-ubyte or .idx)"
         ) from error
+    except (ValueError, SyntaxError) as error:
+        raise _damaged(path, error) from error
 
 
 def decoded(opened: Image.Image, name: str) -> np.ndarray:
@@ -72,14 +84,21 @@ def decoded(opened: Image.Image, name: str) -> np.ndarray:
         if image.has_transparency_data:
             return np.asarray(image.convert("RGBA"))
         return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-    except (OSError, ValueError, SyntaxError, MemoryError) as error:  # as Pillow reports damage
-        raise UserError(f"{name}: a damaged picture ({first_line(error)})") from error
+    except Exception as error:  # Pillow raises many kinds on damage, of no common base
+        raise _damaged(name, error) from error
+
+
+def _damaged(name: object, error: Exception) -> UserError:
+    return UserError(f"{name}: a damaged picture ({first_line(error)})")
 
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:
-    """From grey of 16 bits, or from numbers on the scale 0 to 255."""
-    deep = values.dtype == np.uint16 or (values.dtype.kind == "i" and values.max() > 255)
-    byte: np.ndarray = np.clip(values / (DEEP if deep else 1), 0, 255).astype(np.uint8)
+    """From grey of 16 bits, from whole numbers to 255, or from real ones to 255 or to 1."""
+    if values.dtype.kind == "f":
+        values = np.nan_to_num(values) * (255 if np.nanmax(values) <= 1 else 1)
+    elif values.max() > 255:
+        values = values / DEEP
+    byte: np.ndarray = np.clip(values, 0, 255).astype(np.uint8)
     return byte
 
 
@@ -94,5 +113,6 @@ def _of_idx(path: Path) -> np.ndarray:
 
 
 def _is_picture(path: Path) -> bool:
-    hidden = path.name.startswith(".")
-    return not hidden and (path.suffix.lower() in SUFFIXES or path.name.endswith(IDX))
+    if path.name.startswith(".") or "-labels" in path.name:
+        return False
+    return path.suffix.lower() in SUFFIXES or path.name.endswith(IDX)

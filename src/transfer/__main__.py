@@ -14,7 +14,9 @@ def _arguments() -> argparse.Namespace:
         "for the report only: choose by the validation images. It can be interrupted at any time: "
         "the same command continues.",
     )
-    parser.add_argument("--seeds", type=count, default=5, metavar="N", help="(default: 5)")
+    parser.add_argument(
+        "--seeds", type=count, default=5, metavar="N", help="how many seeds (default: 5)"
+    )
     parser.add_argument(
         "--labels",
         type=labels,
