@@ -15,10 +15,11 @@ def bars(thick: int, *, tall: int = 20, high: int = 4, count: int = 20) -> np.nd
     return images
 
 
-def sevens(count: int = 20) -> np.ndarray:
-    """A bar on top of a stroke, the box in the middle: its mass is above."""
+def sevens(count: int = 10) -> np.ndarray:
+    """Bars with ever longer strokes on top: the box stays where it is, the mass moves."""
     images = bars(2, count=count)
-    images[:, 0, 4:7, 8:20] = 255
+    for number, image in enumerate(images):
+        image[0, 4 : 7 + number, 8:20] = 255
     return images
 
 
@@ -35,11 +36,17 @@ def test_the_longer_side_is_that_of_the_box(tall: int) -> None:
     assert measure(bars(2, tall=tall)).longer == tall
 
 
-def test_what_is_in_the_middle_is_told_from_images_where_mass_and_box_differ() -> None:
+def test_what_is_at_the_same_place_is_told_from_images_where_mass_and_box_differ() -> None:
     boxed = sevens()
-    mass = (np.arange(28)[:, None] * boxed[0, 0]).sum() / boxed[0, 0].sum()
-    assert not measure(boxed).by_mass
-    assert measure(np.roll(boxed, round(13.5 - mass), axis=2)).by_mass
+    layout = measure(boxed)
+    assert not layout.by_mass
+    assert (layout.down, layout.across) == (13.5, 13.5)
+    masses = (np.arange(28)[:, None] * boxed[:, 0]).sum((1, 2)) / boxed[:, 0].sum((1, 2))
+    shifts = (12 - masses).round().astype(int)
+    weighed = np.stack([np.roll(each, by, 1) for each, by in zip(boxed, shifts, strict=True)])
+    layout = measure(weighed)
+    assert layout.by_mass
+    assert layout.down == pytest.approx(12, abs=0.5)
 
 
 def test_filled_shapes_and_colour_have_no_strokes() -> None:
@@ -51,9 +58,7 @@ def test_filled_shapes_and_colour_have_no_strokes() -> None:
 
 @pytest.mark.parametrize("value", [0, 255])
 def test_images_of_one_value_have_no_strokes(value: int) -> None:
-    layout = measure(np.full((5, 1, 28, 20), value, np.uint8))
-    assert not layout.strokes
-    assert layout.longer == 28
+    assert not measure(np.full((5, 1, 28, 20), value, np.uint8)).strokes
 
 
 def test_dark_strokes_on_light_are_no_strokes() -> None:
@@ -65,7 +70,7 @@ def test_the_width_of_a_line_is_found_whatever_its_direction(wide: int) -> None:
     down, across = np.mgrid[:60, :60]
     for off in (across - 30, down - 30, (across - down) / 2**0.5):
         line = 255 * np.clip((wide + 1) / 2 - np.abs(off), 0, 1)
-        assert stroke_width(line.astype(np.uint8)) == pytest.approx(wide, rel=0.1)
+        assert stroke_width(line.astype(np.uint8)) == pytest.approx(wide, rel=0.15)
 
 
 def test_nothing_has_no_width() -> None:

@@ -101,7 +101,8 @@ def at_the_edge(digit: np.ndarray) -> np.ndarray:
 def ruled(pen: np.ndarray, strength: float) -> np.ndarray:
     lines = np.zeros_like(pen)
     lines[[*range(20, 260, 45), *range(21, 260, 45)]] = strength
-    return np.maximum(pen, lines)
+    both: np.ndarray = np.maximum(pen, lines)
+    return both
 
 
 def on_ruled_paper(digit: np.ndarray) -> np.ndarray:
