@@ -12,7 +12,7 @@ from src.data.imageset import ImageSet
 from src.evaluation.calibration import fit_temperature
 from src.evaluation.subjects import SUBJECTS
 from src.inference.layout import measure
-from src.inference.served import USUAL, Typical, to_file
+from src.inference.served import Typical, to_file
 from src.inference.usage import Usage
 from src.models.checkpoint import Checkpoint
 from src.models.scoring import predict
@@ -36,7 +36,7 @@ def usages(
             checkpoint.image_shape,
             subject.home,
             fit_temperature(logits, val_set.labels.cpu()),
-            typical.distances(seen).double().quantile(USUAL).item(),
+            typical.furthest(seen),
             measure(val_set.images.cpu().numpy()),
         )
         found[subject.name] = usage, typical

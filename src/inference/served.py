@@ -19,7 +19,7 @@ from src.models.checkpoint import from_bytes
 SIDE = 14  # pixels at most, to which images are averaged before they are compared
 MOST = 5_000  # images of each set that say what is typical
 SHRUNK = 0.05  # share of the mean variance that is added in every direction
-USUAL = 0.97  # share of validation images that are called like the training images
+USUAL = 0.97  # share of validation images that are to be called like the training images
 
 
 class Typical(NamedTuple):
@@ -49,6 +49,10 @@ class Typical(NamedTuple):
         distances = ((rows - self.mean) @ self.whitening).square().mean(1).sqrt()
         # An image of one tone would be near the mean of digits, which are mostly ground.
         return torch.where(rows.amax(1) == rows.amin(1), torch.inf, distances)
+
+    def furthest(self, images: Tensor) -> float:
+        """The distance within which nearly all of these validation images are."""
+        return self.distances(images).double().quantile(USUAL).item()
 
 
 def averaged(images: Tensor) -> Tensor:
