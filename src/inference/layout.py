@@ -31,13 +31,14 @@ class Layout:
     """
 
     strokes: bool
-    longer: int = 0
-    by_mass: bool = False
-    down: float = 0.0
-    across: float = 0.0
-    stroke: float = 0.0
+    longer: int
+    by_mass: bool
+    down: float
+    across: float
+    stroke: float
 
 
+SHAPES = Layout(False, longer=0, by_mass=False, down=0.0, across=0.0, stroke=0.0)
 # Of MNIST: measured as below.
 MNIST = Layout(True, longer=20, by_mass=True, down=14.0, across=14.0, stroke=0.125)
 
@@ -47,7 +48,7 @@ def measure(images: np.ndarray) -> Layout:
     grey = images[:MOST, 0]
     inked = [image for image in grey if (image >= INK).any()]
     if images.shape[1] != 1 or not inked or not _are_strokes(grey):
-        return Layout(strokes=False)
+        return SHAPES
     boxes = [box_of(image > FAINT) for image in inked]
     masses = np.array([ndimage.center_of_mass(image) for image in inked])
     centres = np.array([[(each.start + each.stop - 1) / 2 for each in box] for box in boxes])

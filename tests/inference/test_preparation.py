@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from src.data.splits import Splits
-from src.inference.layout import Layout, measure
+from src.inference.layout import SHAPES, Layout, measure
 from src.inference.preparation import Prepared, prepare
 from src.inference.usage import Usage
 from tests.photos import TUNING, photos
@@ -251,7 +251,7 @@ def test_letters_of_another_layout_are_laid_out_as_theirs(digits: np.ndarray) ->
 
 
 def test_shapes_are_scaled_and_put_on_black() -> None:
-    usage = Usage("", ("shirt",), (1, 28, 28), layout=Layout(strokes=False))
+    usage = Usage("", ("shirt",), (1, 28, 28), layout=SHAPES)
     shirt = plain(230, 100, 50)
     shirt[20:80, 10:40] = 90
     pixels = prepare(shirt, usage).pixels[0]
@@ -260,7 +260,7 @@ def test_shapes_are_scaled_and_put_on_black() -> None:
 
 
 def test_colour_stays_for_a_model_of_colours() -> None:
-    usage = Usage("", ("red",), (3, 32, 32), layout=Layout(strokes=False))
+    usage = Usage("", ("red",), (3, 32, 32), layout=SHAPES)
     red = np.zeros((64, 64, 3), np.uint8)
     red[..., 0] = 200
     assert (prepare(red, usage).pixels == np.array([200, 0, 0])[:, None, None]).all()

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from src.inference.layout import Layout
+from src.inference.layout import MNIST
 from src.inference.usage import Usage
 
 KNOWN = Usage(
@@ -12,7 +12,7 @@ KNOWN = Usage(
     home="target",
     temperature=0.1,
     furthest=1.25,
-    layout=Layout(strokes=True, longer=20, by_mass=True, stroke=0.13),
+    layout=MNIST,
 )
 NEW = Usage("00ff", ("a", "b"), (3, 8, 8))
 
