@@ -1,5 +1,4 @@
 PYTHON ?= python3
-PORT   ?= 5000
 
 VENV  := .venv
 READY := $(VENV)/.ready
@@ -25,7 +24,7 @@ INSTALL := $(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --re
 # the order of their names, the long ones are not the last.
 PYTEST := python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help repro test check format docs ui lock clean
+.PHONY: help repro test check format docs ui demo lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -59,6 +58,9 @@ docs: $(READY)  ## update the tables of README.md and docs/ from what made them
 
 ui: $(READY)  ## compare runs at http://127.0.0.1:5000 (PORT=... to change)
 	@python -m src.ui $(PORT)
+
+demo: $(READY)  ## draw a digit at http://127.0.0.1:8000 (PORT=... to change)
+	@python -m src.demo $(PORT) $(if $(MODEL),--model '$(MODEL)')
 
 # The second resolution is bound to the versions of the first: tests run on what users get.
 lock: $(READY)  ## resolve pyproject.toml into requirements.lock and requirements-dev.lock

@@ -1,18 +1,17 @@
 """Open MLflow's pages on this machine, and say where in them the runs are compared."""
 
 import os
-import socket
 import sys
 
 from src.core.cli import Parser, count, run
-from src.core.errors import UserError, first_line
+from src.core.ports import check_is_free
 
 
 def _ui(port: int) -> None:
     # Imported here, so that --help is fast.
     from src.tracking.store import pages
 
-    _check_is_free(port)
+    check_is_free(port)
     for name, page in pages().items():
         print(f"{name:>9}: http://127.0.0.1:{port}/{page}")
     print("Ctrl-C ends it.", flush=True)
@@ -21,17 +20,6 @@ def _ui(port: int) -> None:
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # its own, about its dependencies
     options = ("--host", "127.0.0.1", "--port", str(port), "--workers", "1")
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", *options])  # noqa: S606
-
-
-def _check_is_free(port: int) -> None:
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind(("127.0.0.1", port))
-        except (OSError, OverflowError) as error:
-            raise UserError(
-                f"port {port} cannot be used ({first_line(error)}); make ui PORT=... names another"
-            ) from error
 
 
 def main() -> None:

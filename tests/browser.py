@@ -47,9 +47,13 @@ class Visitor:
         self.page.goto(address)
 
     def look(self, path: Path) -> None:
-        """Open a page of ours, look at it in every way, and check that nobody is left out."""
+        """Open a page of ours, and look at it in every way."""
         self.page.goto(path.as_uri())
         self.page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        self.examine()
+
+    def examine(self) -> None:
+        """Look at the open page in every way, and check that nobody is left out."""
         for width in WIDTHS:
             self.page.set_viewport_size({"width": width, "height": 900})
             assert self.page.evaluate(CUT_OFF) == [], width

@@ -9,6 +9,8 @@ import numpy as np
 from src.data.idx import Array, Bytes, write_idx
 
 SQUARE = 4
+# Names of classes that mean something to HTML, to matplotlib or to a shell.
+ODD = ["$x_1$", "<b>", "&amp;", "停车", "x" * 40, '"quoted"', "`code`", "<script>alert(1)</script>"]
 
 
 def write_custom(

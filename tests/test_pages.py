@@ -4,14 +4,9 @@ import json
 import math
 import re
 import shutil
-import socket
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from urllib.error import URLError
 from urllib.parse import quote
-from urllib.request import urlopen
 
 import pytest
 
@@ -20,9 +15,9 @@ from src.pages.page import Page, Section, Table, write_page
 from src.tracking.views import address
 from tests.browser import Visitor
 from tests.clones import STAGES, Clone, clone
-from tests.custom import write_custom
+from tests.custom import ODD, write_custom
+from tests.servers import served
 
-ODD = ["$x_1$", "<b>", "&amp;", "停车", "x" * 40, '"quoted"', "`code`", "<script>alert(1)</script>"]
 NAMES = [*ODD, *(f"class {number}" for number in range(len(ODD), 62))]
 
 
@@ -102,21 +97,8 @@ def mlflow(odd: Clone) -> Iterator[str]:
     params = odd.root / "params.yaml"
     params.write_text(params.read_text().replace("mistakes: 8", "mistakes: 9"))
     odd.here("pipeline.evaluate")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = odd.start("python", "-m", "src.ui", str(port))
-    try:
-        for _ in range(120):
-            with suppress(URLError), urlopen(f"http://127.0.0.1:{port}"):
-                break
-            time.sleep(0.5)
-        else:
-            pytest.fail("MLflow's server did not answer within a minute")
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        process.terminate()
-        process.communicate()
+    with served(odd, "src.ui") as opened:
+        yield opened.address
 
 
 def test_a_taken_port_is_refused_in_one_line(odd: Clone, mlflow: str) -> None:
