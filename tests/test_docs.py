@@ -154,6 +154,8 @@ def test_the_reference_has_every_environment_variable_and_no_other() -> None:
     code = "".join(path.read_text() for path in ROOT.glob("src/**/*.py"))
     read = re.findall(r"""environ\.get\("(\w+)"|environ\["(\w+)"\](?! =)""", code)
     read += re.findall(r"^(?:export )?(\w+) *()\?=", make, re.MULTILINE)
+    made = {*re.findall(r"^(\w+) *:=", make, re.MULTILINE), "CURDIR"}
+    read += [(name, "") for name in re.findall(r"\$\(([A-Z]+)\)", make) if name not in made]
     ours = {*filter(None, (name for pair in read for name in pair))}
     assert shown == {name for name in ours if not name.startswith("DVC_")} - {"PATH", "PYTHONPATH"}
 

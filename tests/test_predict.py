@@ -167,7 +167,7 @@ def test_a_table_has_file_names_with_commas_quotes_and_newlines(
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
-        (b"", "not a picture (PNG, JPEG, BMP, GIF, WebP, TIFF), and not named as IDX files are"),
+        (b"", "not a picture (PNG, JPEG, BMP, GIF, WebP or TIFF)"),
         (b"hello", "not a picture"),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "not a picture"),
     ],

@@ -9,7 +9,6 @@ import base64
 import hashlib
 import io
 import re
-import warnings
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -18,14 +17,14 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from starlette.requests import ClientDisconnect
 
-from src.core.errors import UserError, first_line
+from src.core.errors import UserError
 from src.demo.occlusion import cell, occlusion
 from src.inference.answers import answers
 from src.inference.engines import Engine
-from src.inference.pictures import FORMATS, decoded
+from src.inference.pictures import decoded
 from src.inference.preparation import prepare
 
 PAGE = Path(__file__).with_name("draw.html")
@@ -112,7 +111,7 @@ async def _content(request: Request) -> bytes | None:
 
 def _told(engine: Engine, content: bytes) -> dict[str, Any]:
     """Ready for JSON; pictures are data: addresses. Raises UserError for a damaged picture."""
-    prepared = prepare(_picture(content), engine.usage)
+    prepared = prepare(decoded(io.BytesIO(content), "the picture"), engine.usage)
     pixels = prepared.pixels
     [answer] = answers(engine, pixels[None])
     return {
@@ -123,19 +122,6 @@ def _told(engine: Engine, content: bytes) -> dict[str, Any]:
         "falls": occlusion(engine, pixels).tolist(),
         "steps": [{"did": step.did, "image": _png(step.image)} for step in prepared.steps],
     }
-
-
-def _picture(content: bytes) -> np.ndarray:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow, on files that it can read nevertheless
-            return decoded(Image.open(io.BytesIO(content), formats=FORMATS), "the picture")
-    except UserError:
-        raise
-    except UnidentifiedImageError as error:
-        raise UserError("not a picture (PNG, JPEG, BMP, GIF, WebP or TIFF)") from error
-    except Exception as error:  # Pillow raises a dozen kinds, of no common base
-        raise UserError(f"the picture: damaged, or too large ({first_line(error)})") from error
 
 
 def _png(image: np.ndarray) -> str:

@@ -42,7 +42,9 @@ def read_pictures(path: Path) -> Iterator[Picture]:
             for index, pixels in enumerate(_of_idx(path)):
                 yield Picture(str(path), index, pixels)
         else:
-            yield Picture(str(path), None, _of_picture(path))
+            with path.open("rb") as file:
+                pixels = decoded(file, str(path))
+            yield Picture(str(path), None, pixels)
     except FileNotFoundError as error:
         raise UserError(f"{path}: not found") from error
     except IsADirectoryError as error:
@@ -53,43 +55,33 @@ def read_pictures(path: Path) -> Iterator[Picture]:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _of_picture(path: Path) -> np.ndarray:
-    with path.open("rb") as file, warnings.catch_warnings():
+def decoded(file: IO[bytes], name: str) -> np.ndarray:
+    """The pixels of a picture's file, see `Picture`; a UserError calls it `name` if it is none."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow, on files that it can read nevertheless
-        return decoded(_opened(file, path), str(path))
+        try:
+            return _pixels(Image.open(file, formats=FORMATS))
+        except UnidentifiedImageError as error:
+            raise UserError(
+                f"{name}: not a picture (PNG, JPEG, BMP, GIF, WebP or TIFF); names of IDX files "
+                "end in -ubyte or .idx"
+            ) from error
+        except (Image.DecompressionBombError, MemoryError) as error:
+            raise UserError(f"{name}: has too many pixels; at most {MOST} fit") from error
+        except Exception as error:  # Pillow raises many kinds on damage, of no common base
+            raise UserError(f"{name}: a damaged picture ({first_line(error)})") from error
 
 
-def _opened(file: IO[bytes], path: Path) -> Image.Image:
-    try:
-        return Image.open(file, formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise UserError(f"{path}: has too many pixels; at most {MOST} fit") from error
-    except UnidentifiedImageError as error:
-        raise UserError(
-            f"{path}: not a picture (PNG, JPEG, BMP, GIF, WebP, TIFF), and not named as IDX files "
-            "are (...-ubyte or .idx)"
-        ) from error
-    except (ValueError, SyntaxError) as error:
-        raise _damaged(path, error) from error
-
-
-def decoded(opened: Image.Image, name: str) -> np.ndarray:
-    """The pixels of a picture, its first frame, the right way up; see `Picture`."""
+def _pixels(opened: Image.Image) -> np.ndarray:
+    """Of the first frame, the right way up."""
     if opened.width * opened.height > MOST:
-        raise UserError(f"{name}: has {opened.width * opened.height} pixels; at most {MOST} fit")
-    try:
-        image = ImageOps.exif_transpose(opened)
-        if image.mode.startswith(("I", "F")):
-            return _eight_bits(np.asarray(image))
-        if image.has_transparency_data:
-            return np.asarray(image.convert("RGBA"))
-        return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-    except Exception as error:  # Pillow raises many kinds on damage, of no common base
-        raise _damaged(name, error) from error
-
-
-def _damaged(name: object, error: Exception) -> UserError:
-    return UserError(f"{name}: a damaged picture ({first_line(error)})")
+        raise Image.DecompressionBombError
+    image = ImageOps.exif_transpose(opened)
+    if image.mode.startswith(("I", "F")):
+        return _eight_bits(np.asarray(image))
+    if image.has_transparency_data:
+        return np.asarray(image.convert("RGBA"))
+    return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
 
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:
