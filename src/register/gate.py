@@ -8,6 +8,7 @@ import numpy as np
 
 from src.core.stats import ALPHA, student
 from src.evaluation.comparison import Accuracy, compare, in_words
+from src.inference.exporting import CLOSE
 
 if TYPE_CHECKING:
     from src.inference.exporting import Parity
@@ -27,10 +28,17 @@ class Check:
     figures: Mapping[str, float] = field(default_factory=dict)
 
 
-def parity(found: "Parity") -> Check:
-    """The exported file answers as the weights do."""
-    told = f"{'the export is equal' if found.passed else 'broken export'}: {found}"
-    return Check("parity", found.passed, told, {"largest": found.largest})
+def parity(found: "Parity", elsewhere: float) -> Check:
+    """The exported file answers as the weights do.
+
+    elsewhere: the largest difference between two probabilities or distances, which parity, of
+    logits and labels, does not see.
+    """
+    told = f"{found}; between probabilities or distances {elsewhere:.1e}"
+    figures = {"largest": found.largest, "elsewhere": elsewhere}
+    if found.passed and elsewhere < CLOSE:
+        return Check("parity", True, f"the export is equal: {told}", figures)
+    return Check("parity", False, f"broken export: {told}", figures)
 
 
 def lineage(found: "Lineage") -> Check:
