@@ -200,14 +200,6 @@ def test_a_worse_model_is_refused_unless_it_is_forced(project: Clone) -> None:
     store(project).set_registered_model_alias("idxflow", "champion", "2")
 
 
-def test_a_model_that_guesses_is_not_let_in(project: Clone) -> None:
-    """The network from scratch has seen fifty images."""
-    count = len(versions(project))
-    told = refused(project, "--model", "models/scratch.safetensors")
-    assert "scratch.safetensors: not registered: no better than guessing: accuracy " in told
-    assert len(versions(project)) == count
-
-
 @pytest.mark.parametrize(
     ("part", "force"), [("head", []), ("whitening", ["--force", "nevertheless"])]
 )
