@@ -47,7 +47,11 @@ def lineage(found: "Lineage") -> Check:
     lacking = [
         *([] if found.made_by else ["dvc.lock names no stage that made it"]),
         *(f"{step.name} has no run in MLflow" for step in steps if not step.run),
-        *(f"the commit of {step.name} is not known" for step in steps if not step.commit),
+        *(
+            f"the commit of {step.name} is not known"
+            for step in steps
+            if step.run and not step.commit
+        ),
         *(f"{step.name} ran with uncommitted changes" for step in steps if step.dirty),
         *found.faults(),
     ]
