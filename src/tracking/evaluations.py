@@ -111,7 +111,7 @@ class _Runs:
                 f"{len(named)}"
             )
         [entry] = named
-        run, stage = entry.info.run_id, entry.data.tags.get("dvc.stage", "")
+        run, stage = entry.info.run_id, entry.data.tags.get("dvc.stage", "no stage")
         if entry.info.lifecycle_stage == "deleted":
             raise UserError(
                 f"{name}: deleted in MLflow; `mlflow runs restore --run-id {run}` brings it back"

@@ -1,5 +1,6 @@
 """What git says, asked by its command."""
 
+import getpass
 import os
 import subprocess
 
@@ -24,3 +25,15 @@ def git_bytes(*arguments: str) -> bytes:
         env={name: value for name, value in os.environ.items() if name not in HOOKS},
     )
     return done.stdout
+
+
+def person() -> str:
+    """Who works here, as git knows them by name and e-mail, else as the machine does."""
+    try:
+        return f"{git('config', 'user.name')} <{git('config', 'user.email')}>"
+    except (OSError, subprocess.CalledProcessError):
+        pass
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return f"user {os.getuid()}"
