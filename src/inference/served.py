@@ -19,6 +19,7 @@ from src.models.checkpoint import from_bytes
 SIDE = 14  # pixels at most, to which images are averaged before they are compared
 MOST = 5_000  # images of each set that say what is typical
 SHRUNK = 0.05  # share of the mean variance that is added in every direction
+EMPTY = 1e9  # the distance of an image without anything in it; JSON knows no infinity
 USUAL = 0.97  # share of validation images that are to be called like the training images
 
 
@@ -44,11 +45,11 @@ class Typical(NamedTuple):
         return cls(mean.float(), torch.linalg.cholesky(precision).float())
 
     def distances(self, images: Tensor) -> Tensor:
-        """Of images uint8 [N, C, H, W], float [N]: about 1 in training, infinite if empty."""
+        """Of images uint8 [N, C, H, W], float [N]: about 1 in training, EMPTY if of one tone."""
         rows = averaged(images)
         distances = ((rows - self.mean) @ self.whitening).square().mean(1).sqrt()
         # An image of one tone would be near the mean of digits, which are mostly ground.
-        return torch.where(rows.amax(1) == rows.amin(1), torch.inf, distances)
+        return torch.where(rows.amax(1) == rows.amin(1), EMPTY, distances)
 
     def furthest(self, images: Tensor) -> float:
         """The distance within which nearly all of these validation images are."""
