@@ -47,6 +47,12 @@ def test_unlike_images_are_farther_than_validation_images(few: Splits) -> None:
         assert (typical.distances(unlike) > usual).double().mean() > 0.95
 
 
+@pytest.mark.parametrize("tone", [0, 128, 255])
+def test_an_image_of_one_tone_is_unlike_digits(few: Splits, tone: int) -> None:
+    typical, empty = Typical.of([few.train.images]), torch.full((1, 1, 28, 28), tone).byte()
+    assert typical.distances(empty) > typical.furthest(few.val.images)
+
+
 def test_images_that_are_all_the_same_have_finite_distances() -> None:
     typical = Typical.of([torch.zeros(5, 1, 8, 8, dtype=torch.uint8)])
     assert torch.isfinite(typical.distances(noise(3, (1, 8, 8)))).all()
