@@ -16,6 +16,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".idx"}
 IDX = ("-ubyte", "-ubyte.gz", ".idx", ".idx.gz")  # how the names of IDX files end
 MOST = 100_000_000  # pixels of a picture; a small file can hold far more
+LARGE = 2_000  # pixels of the longer side; pictures that are twice as large are reduced
 DEEP = 257  # how many values of 16 bits make one of 8
 
 
@@ -73,15 +74,21 @@ def decoded(file: IO[bytes], name: str) -> np.ndarray:
 
 
 def _pixels(opened: Image.Image) -> np.ndarray:
-    """Of the first frame, the right way up."""
+    """Of the first frame, the right way up, and not larger than need be."""
     if opened.width * opened.height > MOST:
         raise Image.DecompressionBombError
-    image = ImageOps.exif_transpose(opened)
+    opened.draft(None, (LARGE, LARGE))  # a JPEG can be decoded at a part of its size
+    image = _in_bytes(ImageOps.exif_transpose(opened))
+    factor = max(image.size) // LARGE
+    return np.asarray(image.reduce(factor) if factor > 1 else image)
+
+
+def _in_bytes(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):
-        return _eight_bits(np.asarray(image))
+        return Image.fromarray(_eight_bits(np.asarray(image)))
     if image.has_transparency_data:
-        return np.asarray(image.convert("RGBA"))
-    return np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+        return image.convert("RGBA")
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
 
 
 def _eight_bits(values: np.ndarray) -> np.ndarray:
@@ -89,7 +96,7 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "f":
         values = np.nan_to_num(values) * (255 if np.nanmax(values) <= 1 else 1)
     elif values.max() > 255:
-        values = values / DEEP
+        values = values // DEEP
     byte: np.ndarray = np.clip(values, 0, 255).astype(np.uint8)
     return byte
 

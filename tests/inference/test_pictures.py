@@ -178,3 +178,14 @@ def test_a_folder_stands_for_the_pictures_in_it_but_not_for_labels(tmp_path: Pat
         tmp_path / "notes.txt",
         tmp_path / "none",
     ]
+
+
+@pytest.mark.parametrize("format_", ["PNG", "JPEG"])
+def test_large_pictures_are_reduced_and_look_the_same(tmp_path: Path, format_: str) -> None:
+    large = np.zeros((4_500, 600), np.uint8)
+    large[2_250:] = 200
+    (tmp_path / "picture").write_bytes(packed(large, format_))
+    [picture] = read_pictures(tmp_path / "picture")
+    assert picture.pixels.shape[:2] == (2_250, 300)
+    assert picture.pixels[:1_120].max() < 3
+    assert abs(picture.pixels[1_130:].astype(int) - 200).max() < 3
