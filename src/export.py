@@ -30,25 +30,23 @@ def _export(weights: Path) -> dict[str, object]:
 
     from src.core.errors import warn
     from src.core.terminal import wrapped
-    from src.inference.engines import exported, open_export
-    from src.inference.exporting import export, latency, test_images
+    from src.inference.engines import exported
+    from src.inference.exporting import export, latency
 
     to = exported(weights)
-    parity = export(weights, to)
-    engine = open_export(to)
-    if engine.usage.temperature is None:
+    made = export(weights, to)
+    if not made.engine.usage.is_evaluated:
         warn(
             f"{weights}: `dvc repro` has not evaluated it, so its probabilities are not calibrated"
         )
-    images = test_images(engine.usage, weights).images.numpy()
-    taken = {count: latency(engine, images[:count]) for count in (1, 64)}
+    taken = {count: latency(made.engine, made.images[:count]) for count in (1, 64)}
     size = to.stat().st_size
     times = ", ".join(f"{count}: {1000 * each:.2f} ms" for count, each in taken.items())
-    print(wrapped(f"{to}: {size:,} bytes; {parity}; images at a time and time taken: {times}"))
+    print(wrapped(f"{to}: {size:,} bytes; {made.parity}; images at a time and time taken: {times}"))
     return {
         "file": str(to),
         "bytes": size,
-        "parity": asdict(parity),
+        "parity": asdict(made.parity),
         "seconds": {str(count): each for count, each in taken.items()},
     }
 

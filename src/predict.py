@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TOP = 3  # classes that are told
 STEM = 50  # characters of a picture's name, in the names of its steps
 DIGITS = 6  # of a probability: the two engines differ in the next
-COLUMNS = ("file", "index", "label", "probability", "unlike_training")
+COLUMNS = ("file", "index", "label", "probability", "unlike_training", "other_writing")
 
 
 def _arguments() -> argparse.Namespace:
@@ -43,8 +43,9 @@ def _arguments() -> argparse.Namespace:
         help="weights or an exported file (default: %(default)s); in place of weights, the file "
         "exported from them is used where it lies beside them",
     )
-    parser.add_argument("--csv", action="store_true", help="print a table instead of JSON lines")
-    parser.add_argument(
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="print a table instead of JSON lines")
+    form.add_argument(
         "--explain", action="store_true", help="tell how each picture was prepared for the model"
     )
     parser.add_argument(
@@ -55,22 +56,20 @@ def _arguments() -> argparse.Namespace:
 
 def _predict(arguments: argparse.Namespace) -> None:
     # Imported here, so that --help is fast.
-    from src.core.errors import UserError, warn
+    from src.core.errors import UserError
     from src.inference.answers import read
     from src.inference.engines import open_model
 
     if arguments.steps:
         _make(arguments.steps)
     engine, faults = open_model(arguments.model), list[str]()
-    if engine.usage.temperature is None:
-        warn(f"{arguments.model}: not evaluated, so its probabilities are not calibrated")
     table = csv.writer(sys.stdout, lineterminator="\n")
     if arguments.csv:
         table.writerow(COLUMNS)
     for number, reading in enumerate(read(engine, _pictures(arguments.files, faults)), 1):
         told = _told(reading, arguments.explain)
         if arguments.csv:
-            table.writerow([told.get(column) for column in COLUMNS])
+            table.writerow([_cell(told.get(column)) for column in COLUMNS])
         else:
             print(json.dumps(told, ensure_ascii=False))
         if arguments.steps:
@@ -95,10 +94,10 @@ def _pictures(places: Sequence[Path], faults: list[str]) -> Iterator["Picture"]:
 
 
 def _told(reading: "Reading", explain: bool) -> dict[str, Any]:
-    answer, picture = reading.answer, reading.picture
-    told: dict[str, Any] = {"file": picture.file}
-    if picture.index is not None:
-        told["index"] = picture.index
+    answer = reading.answer
+    told: dict[str, Any] = {"file": reading.file}
+    if reading.index is not None:
+        told["index"] = reading.index
     told |= {
         "label": answer.label,
         "probability": round(answer.probability, DIGITS),
@@ -107,10 +106,15 @@ def _told(reading: "Reading", explain: bool) -> dict[str, Any]:
             for label, probability in answer.ranked[:TOP]
         ],
         "unlike_training": answer.unlike,
+        "other_writing": reading.prepared.others,
     }
     if explain:
         told["steps"] = [step.did for step in reading.prepared.steps]
     return told
+
+
+def _cell(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _make(folder: Path) -> None:
@@ -125,7 +129,7 @@ def _make(folder: Path) -> None:
 def _save_steps(reading: "Reading", number: int, folder: Path) -> None:
     from PIL import Image
 
-    stem = Path(reading.picture.file).stem[:STEM]
+    stem = Path(reading.file).stem[:STEM]
     for count, step in enumerate(reading.prepared.steps, 1):
         name = f"{number:05d}-{stem}-{count}.png"
         Image.fromarray(step.image).save(folder / name)

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from src.core.cli import Parser, count, run
+from src.core.cli import Parser, port, run
 from src.core.ports import check_is_free
 
 
@@ -14,7 +14,7 @@ def _ui(port: int) -> None:
     check_is_free(port)
     for name, page in pages().items():
         print(f"{name:>9}: http://127.0.0.1:{port}/{page}")
-    print("Ctrl-C ends it.", flush=True)
+    print("Press Ctrl-C to stop.", flush=True)
     # Without what runs jobs for generative AI, which would be ten more processes.
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # its own, about its dependencies
@@ -24,7 +24,7 @@ def _ui(port: int) -> None:
 
 def main() -> None:
     parser = Parser(prog="python -m src.ui", description=__doc__ or "")
-    parser.add_argument("port", type=count, nargs="?", default=5000, help="(default: 5000)")
+    parser.add_argument("port", type=port, nargs="?", default=5000, help="(default: 5000)")
     arguments = parser.parse_args()
     run(lambda: _ui(arguments.port))
 

@@ -35,7 +35,7 @@ def served(made: Clone, module: str) -> Iterator[Served]:
     process = made.start("python", "-m", module, str(port))
     assert process.stdout is not None
     try:
-        told = list(takewhile(lambda line: line != "Ctrl-C ends it.\n", process.stdout))
+        told = list(takewhile(lambda line: line != "Press Ctrl-C to stop.\n", process.stdout))
         assert process.poll() is None, told
         opened = Served(port, process, told)
         wait_for(opened.address)

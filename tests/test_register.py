@@ -191,7 +191,7 @@ def test_a_worse_model_is_refused_unless_it_is_forced(project: Clone) -> None:
         assert aliases(project) == {"champion": 2, "challenger": number}
         why = "a trial, password=hunter2"
         told = registered(project, "--model", FINETUNED, "--force", why)
-    assert f"version {number} of idxflow is champion, in place of version 2, by force" in told
+    assert f"version {number} of idxflow is champion, in place of version 2, forced" in told
     assert aliases(project) == {"champion": number}
     tags = versions(project)[-1].tags
     assert tags["forced.why"] == "a trial, password=***"
@@ -333,7 +333,7 @@ def test_a_champion_that_changed_meanwhile_is_left_alone(
         champion = found.champion()
         assert champion is not None
         with pytest.raises(ValueError, match="has another champion by now"):
-            found.crown(champion, instead_of=None)
+            found.make_champion(champion, instead_of=None)
     assert aliases(project)["champion"] == champion.number
 
 

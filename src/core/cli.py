@@ -64,6 +64,12 @@ def count(text: str) -> int:
     raise argparse.ArgumentTypeError(f"should be a whole number of at least 1, not {text!r}")
 
 
+def port(text: str) -> int:
+    if re.fullmatch(r"[0-9]{1,5}", text) and 0 < int(text) < 2**16:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"should be a port from 1 to 65535, not {text!r}")
+
+
 def seed(text: str) -> int:
     if re.fullmatch(r"[0-9]{1,10}", text) and int(text) < 2**32:
         return int(text)
@@ -122,7 +128,7 @@ def run(main: Callable[[], object], as_json: bool = False) -> None:
         with redirect_stdout(sys.stderr if as_json else sys.stdout):
             document = main()
         if as_json:
-            print(_without_nan(document))
+            print(as_document(document))
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read it has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -140,8 +146,8 @@ def _error() -> str:
     return coloured("error:", "red", sys.stderr)
 
 
-def _without_nan(document: Any) -> str:
-    """The document as JSON, which has no number that is none: null in its place."""
+def as_document(document: Any) -> str:
+    """As JSON, which knows no NaN and no infinity: null is in their place."""
     told = json.dumps(document)
     return json.dumps(json.loads(told, parse_constant=lambda _: None), indent=2)
 

@@ -33,7 +33,7 @@ TRAIN_HISTORY = Path("reports/train.csv")
 FINETUNE_HISTORY = Path("reports/finetune.csv")
 METRICS = Path("reports/metrics.json")
 EVALUATION = Path("reports/evaluation")
-USAGE = EVALUATION / "usage.safetensors"
+USAGE, TYPICAL = EVALUATION / "usage.json", EVALUATION / "typical.safetensors"
 
 RECIPES = Path("recipes")
 RECIPE_RESULTS = RECIPES / "results"

@@ -11,7 +11,7 @@ def check_is_free(port: int) -> None:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             tried.bind(("127.0.0.1", port))
-        except (OSError, OverflowError) as error:
+        except OSError as error:
             raise UserError(
-                f"port {port} cannot be used ({first_line(error)}); PORT=... names another"
+                f"port {port} cannot be used ({first_line(error)}); name another one"
             ) from error

@@ -31,7 +31,8 @@ def unpack(content: bytes, name: str) -> tuple[dict[str, Tensor], dict[str, Any]
         return load(content), about
     except (SafetensorError, TypeError, KeyError, ValueError) as error:
         raise UserError(
-            f"{name}: damaged, or not written by idxflow; delete it, then `dvc repro`"
+            f"{name}: damaged, or not written by idxflow; `dvc repro` makes its own files anew, "
+            "once they are deleted"
         ) from error
 
 
@@ -49,3 +50,5 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"{path}: not found; `dvc repro` makes it") from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path}: should be a file, not a folder") from error

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.core import paths
-from src.core.cli import Parser, count, run
+from src.core.cli import Parser, port, run
 
 if TYPE_CHECKING:
     from src.inference.engines import Engine
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def _arguments() -> argparse.Namespace:
     parser = Parser(prog="python -m src.demo", description=__doc__ or "")
-    parser.add_argument("port", type=count, nargs="?", default=8000, help="(default: 8000)")
+    parser.add_argument("port", type=port, nargs="?", default=8000, help="(default: 8000)")
     parser.add_argument(
         "--model",
         type=Path,
@@ -29,21 +29,19 @@ def _demo(port: int, path: Path) -> None:
     # Imported here, so that --help is fast.
     import uvicorn
 
-    from src.core.errors import warn
     from src.core.ports import check_is_free
     from src.demo.server import app
 
     check_is_free(port)
     engine = _engine(path)
-    if engine.usage.temperature is None:
-        warn(f"{path}: not evaluated, so its probabilities are not calibrated")
-    print(f"http://127.0.0.1:{port}/\nCtrl-C ends it.", flush=True)
+    print(f"http://127.0.0.1:{port}/\nPress Ctrl-C to stop.", flush=True)
     uvicorn.run(
         app(engine, port),
         host="127.0.0.1",
         port=port,
         log_level="warning",
         server_header=False,
+        limit_concurrency=16,  # each may send MOST bytes
         timeout_graceful_shutdown=1,  # what is half sent keeps nobody at Ctrl-C waiting
     )
 

@@ -50,7 +50,7 @@ def app(engine: Engine, port: int) -> FastAPI:
     @served.get("/model")
     async def model() -> dict[str, Any]:
         usage = engine.usage
-        return {"classes": usage.classes, "calibrated": usage.temperature is not None}
+        return {"classes": usage.classes, "calibrated": usage.is_evaluated}
 
     @served.post("/answer")
     async def answer(request: Request) -> Response:
@@ -117,6 +117,7 @@ def _told(engine: Engine, content: bytes) -> dict[str, Any]:
     return {
         "ranked": answer.ranked,
         "unlike": answer.unlike,
+        "others": prepared.others,
         "image": _png(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, 2)),
         "cell": cell(*pixels.shape[1:]),
         "falls": occlusion(engine, pixels).tolist(),

@@ -1,6 +1,5 @@
 """What it takes to use each model, beside its weights."""
 
-import hashlib
 from collections.abc import Mapping
 
 import torch
@@ -13,7 +12,7 @@ from src.evaluation.calibration import fit_temperature
 from src.evaluation.subjects import SUBJECTS
 from src.inference.layout import measure
 from src.inference.served import Typical, to_file
-from src.inference.usage import Usage
+from src.inference.usage import Usage, sha256, to_text
 from src.models.checkpoint import Checkpoint
 from src.models.scoring import predict
 
@@ -23,15 +22,17 @@ def usages(
     train_sets: Mapping[str, ImageSet],
     val_sets: Mapping[str, ImageSet],
 ) -> Finding:
-    """One file, `paths.USAGE`, with all models; found on training and validation images alone."""
-    found = {}
+    """Of all models, found on training and validation images alone: two files, `paths.USAGE` and
+    `paths.TYPICAL`."""
+    uses, looks = {}, {}
     for subject in SUBJECTS:
         checkpoint, val_set = models[subject.name], val_sets[subject.home]
         logits = predict(checkpoint.model, val_set).cpu()
         typical = Typical.of([train_sets[role].images.cpu() for role in subject.learned])
         seen = torch.cat([val_sets[role].images.cpu() for role in subject.learned])
-        usage = Usage(
-            hashlib.sha256(read_bytes(subject.path)).hexdigest(),
+        looks[subject.name] = typical
+        uses[subject.name] = Usage(
+            sha256(read_bytes(subject.path)),
             checkpoint.classes,
             checkpoint.image_shape,
             subject.home,
@@ -39,5 +40,5 @@ def usages(
             typical.furthest(seen),
             measure(val_set.images.cpu().numpy()),
         )
-        found[subject.name] = usage, typical
-    return Finding(files={paths.USAGE.name: to_file(found)})
+    files = {paths.USAGE.name: to_text(uses).encode(), paths.TYPICAL.name: to_file(looks)}
+    return Finding(files=files)

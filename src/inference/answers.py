@@ -44,17 +44,19 @@ def answers(engine: Engine, pixels: np.ndarray) -> Iterator[Answer]:
 
 @dataclass(frozen=True)
 class Reading:
-    """A picture, how it was prepared for the model, and what the model says of it."""
+    """A picture, by its file and its index there; how it was prepared; what the model says."""
 
-    picture: Picture
+    file: str
+    index: int | None
     prepared: Prepared
     answer: Answer
 
 
 def read(engine: Engine, pictures: Iterable[Picture]) -> Iterator[Reading]:
     """One for each picture, in this order."""
-    waiting = iter(pictures)
-    while batch := list(islice(waiting, AT_A_TIME)):
-        prepared = [prepare(picture.pixels, engine.usage) for picture in batch]
-        said = answers(engine, np.stack([each.pixels for each in prepared]))
-        yield from map(Reading, batch, prepared, said)
+    # Only what was made of them is kept: photos are large.
+    prepared = ((each.file, each.index, prepare(each.pixels, engine.usage)) for each in pictures)
+    while batch := list(islice(prepared, AT_A_TIME)):
+        said = answers(engine, np.stack([each.pixels for *_, each in batch]))
+        for (file, index, each), answer in zip(batch, said, strict=True):
+            yield Reading(file, index, each, answer)

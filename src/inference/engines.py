@@ -1,16 +1,17 @@
 """What runs a model: ONNX Runtime on an exported file, else torch on the weights."""
 
-import hashlib
+import json
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from src.core.errors import UserError, first_line, warn
-from src.inference.usage import Usage
+from src.inference.usage import Usage, evaluated, sha256
 
 BATCH = 500  # images at a time; bounds the memory
-USAGE = "idxflow"  # of the metadata of an exported file
+USAGE, DIGEST = "idxflow", "digest"  # of the metadata of an exported file
+UNSEALED = 64 * b"0"  # the digest while it is computed, of which it cannot be a part
 
 
 class Outputs(NamedTuple):
@@ -24,7 +25,6 @@ class Outputs(NamedTuple):
 class Engine(Protocol):
     """A model that is ready for use."""
 
-    name: str  # of what computes
     usage: Usage
 
     def run(self, pixels: np.ndarray) -> Outputs:
@@ -34,8 +34,6 @@ class Engine(Protocol):
 
 class Onnx:
     """An exported file. It needs no torch, so a prediction starts in a third of the time."""
-
-    name = "ONNX Runtime"
 
     def __init__(self, content: bytes, name: str) -> None:
         """name: in errors. Raises UserError for a file that `src.export` did not write."""
@@ -47,7 +45,10 @@ class Onnx:
                 content, providers=["CPUExecutionProvider"]
             )
             self.about: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
-            self.usage = Usage.from_json(self.about[USAGE])
+            self.usage = Usage.from_tree(json.loads(self.about[USAGE]))
+            digest = self.about[DIGEST].encode()
+            if sha256(content.replace(digest, UNSEALED)).encode() != digest:
+                raise ValueError("its content is not as it was written")
         except Exception as error:  # the runtime raises a dozen kinds, of no common base
             raise UserError(
                 f"{name}: damaged, or not written by src.export ({first_line(error)})"
@@ -62,10 +63,10 @@ class Onnx:
 class Torch:
     """The weights themselves, with what evaluate found out about them."""
 
-    name = "torch"
-
     def __init__(self, path: Path) -> None:
         """Raises UserError if the file is missing or not a model."""
+        if path.suffix == ".onnx":
+            raise UserError(f"{path}: is an exported file; name the weights, *.safetensors")
         # Imported here: it takes longer than all else.
         from src.inference.served import load_served
 
@@ -80,6 +81,11 @@ class Torch:
         return Outputs(*(torch.cat(parts).numpy() for parts in zip(*found, strict=True)))
 
 
+def sealed(content: bytes) -> bytes:
+    """An exported file with its digest in the place of UNSEALED, so that damage is noticed."""
+    return content.replace(UNSEALED, sha256(content).encode())
+
+
 def exported(weights: Path) -> Path:
     """Where the exported file of a model is."""
     return weights.with_suffix(".onnx")
@@ -88,14 +94,21 @@ def exported(weights: Path) -> Path:
 def open_model(path: Path) -> Engine:
     """A model by its exported file, or by its weights: of these the export, where there is one.
 
-    Raises UserError if the file is missing or not a model; an export of other weights is passed
-    over with a warning.
+    Raises UserError if the file is missing or not a model. Warns of an export that is not of these
+    weights as evaluate knows them, and uses the weights; and of a model that was not evaluated.
     """
+    engine = _engine(path)
+    if not engine.usage.is_evaluated:
+        warn(f"{path}: `dvc repro` has not evaluated it, so its probabilities are not calibrated")
+    return engine
+
+
+def _engine(path: Path) -> Engine:
     if path.suffix == ".onnx":
         return open_export(path)
     if exported(path).exists():
         engine = open_export(exported(path))
-        if engine.usage.model == _sha256(path):
+        if is_current(engine, path):
             return engine
         warn(f"{exported(path)}: not of {path} as it is now; `python -m src.export` renews it")
     return Torch(path)
@@ -106,10 +119,15 @@ def open_export(path: Path) -> Onnx:
         return Onnx(path.read_bytes(), str(path))
     except FileNotFoundError as error:
         raise UserError(f"{path}: not found; `python -m src.export` makes it") from error
+    except IsADirectoryError as error:
+        raise UserError(f"{path}: should be a file, not a folder") from error
 
 
-def _sha256(path: Path) -> str:
+def is_current(export: Onnx, weights: Path) -> bool:
+    """Whether an export is of these weights, and knows what evaluate knows of them."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        content = sha256(weights.read_bytes())
     except FileNotFoundError as error:
-        raise UserError(f"{path}: not found; `dvc repro` makes it") from error
+        raise UserError(f"{weights}: not found; `dvc repro` makes it") from error
+    _, usage = evaluated(content)
+    return export.usage == usage if usage else export.usage.weights == content

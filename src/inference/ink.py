@@ -1,16 +1,19 @@
-"""The ink of a picture without its ground: whichever is darker, and however it is lit."""
+"""The ink of a picture without its background: whichever is darker, and however it is lit."""
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-CLEAR = 1.0  # skewness of what is left of a picture without its ground, from which it tells the ink
-WIDE = 0.15  # of the side: strokes are finer, light and shadow are wider
+from src.inference.layout import border
+
+MIN_SKEW = 1.0  # from which the sign of the skewness alone tells whether strokes are light
+BLUR = 0.15  # of the side: strokes are finer, light and shadow are wider
 GRAIN = 0.005  # of the side, over which the noise of a sensor and of paper is evened out
-MIXED = 0.15  # share of the border that may differ from a half, and yet tells nothing
-UNEVEN, BROAD = 0.12, 0.2  # of a picture of two tones: variance within them, width of its strokes
-WINDOW = 0.3  # of the picture's side; ink is narrower
-DARKEST = 16  # of 255: a ground below it says nothing of how much ink there is
+BORDER_MARGIN = 0.15  # a border as close as this to half dark decides nothing
+MAX_VARIANCE = 0.12  # within the two tones of a picture, as a share of the whole
+MAX_STROKE = 0.2  # half the width of its broadest stroke, as a share of the side
+WINDOW = 0.3  # of the side; on an uneven background, strokes are finer
+DARKEST = 16  # of 255: a background below it says nothing of how much ink there is
 FAINTEST = 8  # of 255, below which there is no ink
 
 
@@ -24,21 +27,16 @@ def inked(image: np.ndarray) -> tuple[np.ndarray, bool]:
     light = _is_light(image)
     dark = 255 - image if light else image
     ink = _of_two_tones(dark)
-    return (_without_ground(dark, light) if ink is None else ink), light
-
-
-def border(image: np.ndarray) -> np.ndarray:
-    """The outermost pixels of an image [H, W]."""
-    return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    return (_without_background(dark, light) if ink is None else ink), light
 
 
 def _is_light(image: np.ndarray) -> bool:
     """Whether the strokes are lighter than what is around them."""
-    high = image - _blurred(image, WIDE)
+    high = image - _blurred(image, BLUR)
     skew = float((high**3).mean() / max(float((high**2).mean()) ** 1.5, 1e-6))
     dark_border = float((border(image) < otsu(image)).mean())
-    # Strokes that fill the picture are not skewed: what is at most of its border is the ground.
-    if abs(skew) < CLEAR and abs(dark_border - 0.5) > MIXED:
+    # Strokes that fill the picture are not skewed: what is at most of its border is the background.
+    if abs(skew) < MIN_SKEW and abs(dark_border - 0.5) > BORDER_MARGIN:
         return dark_border > 0.5
     return skew > 0
 
@@ -48,22 +46,22 @@ def _of_two_tones(dark: np.ndarray) -> np.ndarray | None:
     inked = dark < otsu(dark)
     spread = dark[inked].var() * inked.mean() + dark[~inked].var() * (1 - inked.mean())
     broadest = ndimage.distance_transform_edt(np.pad(inked, 1, "edge")).max()
-    if spread > UNEVEN * dark.var() or broadest > BROAD * max(dark.shape):
+    if spread > MAX_VARIANCE * dark.var() or broadest > MAX_STROKE * max(dark.shape):
         return None
     paper, pen = np.median(dark[~inked]), np.median(dark[inked])
     tones: np.ndarray = np.clip(255 * (paper - dark) / (paper - pen), 0, 255)
     return tones
 
 
-def _without_ground(dark: np.ndarray, light: bool) -> np.ndarray:
-    """The ink, dark, on a ground that may be lit unevenly."""
+def _without_background(dark: np.ndarray, light: bool) -> np.ndarray:
+    """The ink, dark, on a background that may be lit unevenly."""
     side = max(dark.shape)
     seen = ndimage.gaussian_filter(dark, GRAIN * side)
     window = max(5, round(WINDOW * side)) | 1
     closed = ndimage.grey_closing(ndimage.gaussian_filter(dark, 2 * GRAIN * side), (window, window))
-    ground = _blurred(closed, WINDOW / 4)
+    background = _blurred(closed, WINDOW / 4)
     # Shadows dim paper and ink alike; of chalk and screens only the difference is known.
-    ink = ground - seen if light else 255 * (1 - seen / np.maximum(ground, DARKEST))
+    ink = background - seen if light else 255 * (1 - seen / np.maximum(background, DARKEST))
     clipped: np.ndarray = np.clip(ink, 0, 255)
     return clipped
 

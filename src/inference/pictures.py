@@ -16,7 +16,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".idx"}
 IDX = ("-ubyte", "-ubyte.gz", ".idx", ".idx.gz")  # how the names of IDX files end
 MOST = 100_000_000  # pixels of a picture; a small file can hold far more
-LARGE = 2_000  # pixels of the longer side; pictures that are twice as large are reduced
+LARGE = 1_000  # pixels of the longer side; pictures that are twice as large are reduced
 DEEP = 257  # how many values of 16 bits make one of 8
 
 
@@ -30,10 +30,13 @@ class Picture:
 
 
 def files(places: Iterable[Path]) -> Iterator[Path]:
-    """The places, but in place of a folder the pictures in it, sorted, if it has any."""
+    """The places, but in place of a folder the pictures in it, sorted, if it has any.
+
+    What is hidden in it is left out, and so are the labels of IDX data sets.
+    """
     for place in places:
-        found = sorted(path for path in place.rglob("*") if path.is_file() and _is_picture(path))
-        yield from found or [place]
+        inside = (path.relative_to(place) for path in place.rglob("*") if path.is_file())
+        yield from [place / path for path in sorted(inside) if _is_picture(path)] or [place]
 
 
 def read_pictures(path: Path) -> Iterator[Picture]:
@@ -63,10 +66,7 @@ def decoded(file: IO[bytes], name: str) -> np.ndarray:
         try:
             return _pixels(Image.open(file, formats=FORMATS))
         except UnidentifiedImageError as error:
-            raise UserError(
-                f"{name}: not a picture (PNG, JPEG, BMP, GIF, WebP or TIFF); names of IDX files "
-                "end in -ubyte or .idx"
-            ) from error
+            raise UserError(f"{name}: not a picture (PNG, JPEG, BMP, GIF, WebP or TIFF)") from error
         except (Image.DecompressionBombError, MemoryError) as error:
             raise UserError(f"{name}: has too many pixels; at most {MOST} fit") from error
         except Exception as error:  # Pillow raises many kinds on damage, of no common base
@@ -112,6 +112,8 @@ def _of_idx(path: Path) -> np.ndarray:
 
 
 def _is_picture(path: Path) -> bool:
-    if path.name.startswith(".") or "-labels" in path.name:
+    if any(part.startswith(".") for part in path.parts):
         return False
-    return path.suffix.lower() in SUFFIXES or path.name.endswith(IDX)
+    if path.name.endswith(IDX):
+        return "-labels" not in path.name
+    return path.suffix.lower() in SUFFIXES

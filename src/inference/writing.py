@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -10,32 +11,50 @@ from scipy import ndimage
 from src.inference.ink import FAINTEST, otsu
 from src.inference.layout import Box, longer_side
 
-SURE = 0.5  # of the strength of what is surely ink, from which a pixel is ink
+SURE = 0.5  # of the strength of typical ink, from which a pixel is ink
+SURER = (0.5, 0.7)  # of that of the strongest, where lines and writing hang together
 THICKEST = 4  # pixels, half the width of the broadest lines that are told from strokes
 ALONG = 0.4  # of a side, from which what lies along it is no writing
 FILLED = 0.9  # of both sides, from which a piece fills the picture
 MEETINGS = 6  # places at most where writing that fills the picture meets the border
 PART = 0.15  # of all ink, that writing has at least
 SMALL = 0.05  # of the writing's ink, below which a piece is a speck
+ALIKE = 0.4  # of the writing's ink, from which other pieces are writing, too
 GAP = 0.25  # of the writing's longer side, within which its parts lie
 
 
-def writing_in(ink: np.ndarray) -> np.ndarray:
-    """Where the ink is writing, and not lines, specks, or the edge of what it is written on."""
+class Writing(NamedTuple):
+    """Which of the ink it is, bool [H, W], and how many pieces like it lie elsewhere."""
+
+    mask: np.ndarray
+    others: int
+
+
+def writing_in(ink: np.ndarray) -> Writing:
+    """The heaviest writing, and not lines, specks, or the edge of what it is written on."""
     if ink.max() < FAINTEST:
-        return np.zeros(ink.shape, bool)
-    mask: np.ndarray = ink >= SURE * np.percentile(ink[ink >= otsu(ink)], 75)
-    pieces = everything = _pieces(mask, ink)
-    least = PART * sum(piece.ink for piece in everything if piece.lies in ("inside", "through"))
+        return Writing(np.zeros(ink.shape, bool), 0)
+    typical, most = np.percentile(ink[ink >= otsu(ink)], 75), ink.max()
+    # In a small picture of them, fine lines are fainter than writing, but may be most of the ink.
+    for level in (SURE * typical, *(share * most for share in SURER)):
+        if writing := _told_apart(ink >= level, ink):
+            return writing
+    rest = [each for each in _pieces(ink >= SURE * typical, ink) if each.lies != "along"]
+    return Writing(_union(rest, ink.shape), 0)
+
+
+def _told_apart(mask: np.ndarray, ink: np.ndarray) -> Writing | None:
+    """Of the ink in a mask, the writing; None if all of it hangs together with something else."""
+    pieces = _pieces(mask, ink)
+    least = PART * sum(piece.ink for piece in pieces if piece.lies in ("inside", "through"))
     for radius in range(1, THICKEST + 2):
         if chosen := _chosen(pieces, least):
-            written: np.ndarray = mask & ndimage.binary_dilation(
-                _union(chosen, mask.shape), disc(radius)
-            )
-            return written
+            written = ndimage.binary_dilation(_union(chosen, mask.shape), disc(radius))
+            others = sum(each.ink >= ALIKE * chosen[0].ink for each in pieces if each not in chosen)
+            return Writing(mask & written, others)
         # Nothing stands alone: lines that cross the writing are finer than its strokes.
         pieces = _pieces(ndimage.binary_opening(mask, disc(radius)), ink)
-    return _union([piece for piece in everything if piece.lies != "along"], mask.shape)
+    return None
 
 
 @dataclass(frozen=True, eq=False)

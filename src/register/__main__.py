@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.core import paths
-from src.core.cli import Parser, run
+from src.core.cli import Parser, as_document, run
+from src.core.errors import UserError
 
 if TYPE_CHECKING:
     from src.register.records import Outcome
@@ -36,7 +37,7 @@ def _arguments() -> argparse.Namespace:
         "are kept",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="tell the verdict, and change nothing in MLflow"
+        "--dry-run", action="store_true", help="tell the verdict; no version and no alias changes"
     )
     parser.add_json()
     return parser.parse_args()
@@ -49,17 +50,17 @@ def _reason(text: str) -> str:
 
 
 def _register(arguments: argparse.Namespace) -> None:
+    if not arguments.model.is_file():  # at once: what follows takes seconds to import
+        raise UserError(f"{arguments.model}: not a file; `dvc repro` makes {paths.BASE_MODEL}")
     # Imported here, so that --help is fast.
-    import json
-
-    from src.core.errors import UserError
     from src.core.terminal import wrapped
     from src.register.registration import register
 
     with redirect_stdout(sys.stderr if arguments.json else sys.stdout):
+        print(f"Checking {arguments.model}.", flush=True)
         outcome = register(arguments.model, arguments.force, arguments.dry_run)
     if arguments.json:
-        print(json.dumps(outcome.as_tree(), indent=2))
+        print(as_document(outcome.as_tree()))
     if outcome.refused:
         raise UserError(f"{arguments.model}: {outcome.verdict}")
     if not arguments.json:

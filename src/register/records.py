@@ -1,13 +1,12 @@
 """What the gate found, as it is kept beside a version in the registry."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from src.evaluation.predictions import fingerprint
-from src.inference.usage import Usage
+from src.inference.usage import Usage, sha256
 from src.register.candidate import Candidate
 from src.register.gate import Check
 from src.tracking.git import person
@@ -53,7 +52,7 @@ class Outcome:
         if self.known and self.version == self.before:
             return f"{name} is {CHAMPION} already"
         place = f"in place of version {self.before}" if self.before else "the first"
-        spite = f", by force, in spite of: {because}" if self.why else ""
+        spite = f", forced, despite: {because}" if self.why else ""
         return f"{name} {verb} {CHAMPION}, {place}{spite}"
 
     def as_tree(self) -> dict[str, Any]:
@@ -63,12 +62,17 @@ class Outcome:
 
 def identity(usage: Usage) -> str:
     """Of the weights with all that belongs to their use."""
-    return hashlib.sha256(json.dumps(usage.as_tree(), sort_keys=True).encode()).hexdigest()
+    return sha256(json.dumps(usage.as_tree(), sort_keys=True).encode())
 
 
 def package(candidate: Candidate) -> Package:
     usage, pixels = candidate.usage, candidate.tests.images[:EXAMPLES].numpy()
-    about = {"classes": [*usage.classes], "weights": usage.model, "home": usage.home}
+    about = {
+        "classes": [*usage.classes],
+        "weights": usage.weights,
+        "home": usage.home,
+        "furthest": usage.furthest,
+    }
     return Package(candidate.content, pixels, candidate.export.run(pixels)._asdict(), about)
 
 
@@ -78,7 +82,7 @@ def origin(candidate: Candidate) -> dict[str, str]:
     commits = [step.commit for step in steps if step.commit]
     return {
         "weights": str(candidate.weights),
-        "weights.sha256": candidate.usage.model,
+        "weights.sha256": candidate.usage.weights,
         IDENTITY: identity(candidate.usage),
         f"test.{candidate.subject.home}": fingerprint(candidate.tests),
         **({"made.commit": commits[0]} if commits else {}),
@@ -113,7 +117,7 @@ def _forced(outcome: Outcome) -> dict[str, str]:
 
 def description(candidate: Candidate, outcome: Outcome) -> str:
     """Markdown, for MLflow's page of the version."""
-    lines = [f"**{outcome.verdict}**. `{candidate.weights}`, SHA-256 {candidate.usage.model}."]
+    lines = [f"**{outcome.verdict}**. `{candidate.weights}`, SHA-256 {candidate.usage.weights}."]
     if outcome.why is not None:
         lines.append(f"Forced by {person()}: {outcome.why}")
     marks = {True: "passed", False: "not passed"}

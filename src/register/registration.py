@@ -81,9 +81,9 @@ def _write(
 ) -> Outcome:
     version = version or found.add(records.package(candidate), records.origin(candidate))
     outcome = replace(outcome, version=version.number)
-    found.tell(version, records.verdict(outcome), records.description(candidate, outcome))
     if outcome.alias == CHAMPION:
-        found.crown(version, instead_of=champion)
+        found.make_champion(version, instead_of=champion)
     else:
-        found.challenge(version)
+        found.make_challenger(version)
+    found.annotate(version, records.verdict(outcome), records.description(candidate, outcome))
     return outcome

@@ -1,6 +1,5 @@
 """MLflow's registry: the versions of the model, and which of them is in use."""
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version as installed
@@ -14,6 +13,7 @@ from src.core import paths
 from src.core.errors import UserError, first_line
 from src.core.files import waited_for
 from src.core.secrets import without_secrets
+from src.inference.usage import sha256
 from src.tracking import provenance
 from src.tracking.courier import Courier
 from src.tracking.runs import start_run
@@ -101,7 +101,7 @@ class Registry:
             except (MlflowException, OSError) as error:
                 reason = without_secrets(first_line(error))
                 raise UserError(f"its files are gone from MLflow ({reason})") from error
-        if _sha256(content) != version.tags.get(CONTENT):
+        if sha256(content) != version.tags.get(CONTENT):
             raise UserError("its file in MLflow is not as it was registered")
         return content
 
@@ -124,22 +124,22 @@ class Registry:
             source = f"runs:/{run.run_id}/{FOLDER}"
             entry = self._courier.insist(
                 lambda client: client.create_model_version(
-                    MODEL, source, run.run_id, tags={**all_tags, CONTENT: _sha256(package.content)}
+                    MODEL, source, run.run_id, tags={**all_tags, CONTENT: sha256(package.content)}
                 )
             )
             return _version(entry)
 
-    def tell(self, version: Version, tags: Mapping[str, str], description: str) -> None:
+    def annotate(self, version: Version, tags: Mapping[str, str], description: str) -> None:
         """Say of a version what the gate found."""
         number = str(version.number)
         for key, value in tags.items():
             self._client.set_model_version_tag(MODEL, number, key, value)
         self._client.update_model_version(MODEL, number, description)
 
-    def challenge(self, version: Version) -> None:
+    def make_challenger(self, version: Version) -> None:
         self._client.set_registered_model_alias(MODEL, CHALLENGER, str(version.number))
 
-    def crown(self, version: Version, instead_of: Version | None) -> None:
+    def make_champion(self, version: Version, instead_of: Version | None) -> None:
         """Make the version champion; UserError if another one has become it meanwhile."""
         with creating():
             if _number(self.champion()) != _number(instead_of):
@@ -159,10 +159,6 @@ def _version(entry: "ModelVersion") -> Version:
 
 def _number(version: Version | None) -> int | None:
     return version.number if version else None
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def _save(package: Package, folder: Path) -> None:

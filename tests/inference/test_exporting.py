@@ -20,17 +20,9 @@ from tests.conftest import ROOT
 EXPORT = exported(paths.BASE_MODEL)
 
 
-class Fixed:
-    """An engine that answers with these logits, whatever it is shown."""
-
-    name = "fixed"
-    usage = Usage("", ("a", "b"), (1, 1, 1))
-
-    def __init__(self, *logits: list[float]) -> None:
-        self._logits = np.array(logits, np.float32)
-
-    def run(self, pixels: np.ndarray) -> Outputs:
-        return Outputs(self._logits, self._logits, pixels[:, 0, 0, 0])
+def said(*logits: list[float], distance: float = 0.5) -> Outputs:
+    found = np.array(logits, np.float32)
+    return Outputs(found, found, np.full(len(found), distance, np.float32))
 
 
 @pytest.fixture
@@ -51,22 +43,25 @@ def place(model_in_use: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_parity_is_near_equal_logits_and_equal_labels(
     logits: list[list[float]], largest: float, other: int, passes: bool
 ) -> None:
-    images = np.zeros((2, 1, 1, 1), np.uint8)
-    found = Parity.of(Fixed(*logits), Fixed([0.0, 1.0], [1.0, 0.0]), images)
+    found = Parity.of(said(*logits), said([0.0, 1.0], [1.0, 0.0]))
     assert (found.images, found.other_labels, found.passed) == (2, other, passes)
     assert found.largest == pytest.approx(largest, rel=1e-2)
 
 
 def test_equal_scores_in_another_order_of_classes_are_no_parity() -> None:
-    images = np.zeros((1, 1, 1, 1), np.uint8)
-    found = Parity.of(Fixed([1e-6, 0.0]), Fixed([0.0, 1e-6]), images)
+    found = Parity.of(said([1e-6, 0.0]), said([0.0, 1e-6]))
     assert not found.passed
     assert str(found).endswith("1 other labels on 1 test images")
 
 
+@pytest.mark.parametrize("distance", [0.51, float("nan")])
+def test_another_distance_is_no_parity(distance: float) -> None:
+    assert not Parity.of(said([0.0, 1.0], distance=distance), said([0.0, 1.0])).passed
+
+
 def test_the_file_says_what_its_use_takes_and_that_it_has_passed(place: Path) -> None:
     about = open_export(EXPORT).about
-    usage, parity = Usage.from_json(about[USAGE]), json.loads(about[PARITY])
+    usage, parity = Usage.from_tree(json.loads(about[USAGE])), json.loads(about[PARITY])
     assert usage.classes == tuple("0123456789")
     assert usage.image_shape == (1, 28, 28)
     assert usage.temperature == 0.8

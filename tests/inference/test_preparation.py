@@ -7,13 +7,14 @@ import pytest
 from PIL import Image
 
 from src.data.splits import Splits
-from src.inference.layout import SHAPES, Layout, measure
+from src.inference.layout import Layout, measure
 from src.inference.preparation import Prepared, prepare
 from src.inference.usage import Usage
 from tests.photos import TUNING, photos
 
 DIGITS = 20
 ALIKE = 0.7  # correlation of pixels, above which a digit has come out as it was
+SHAPES = Layout(False, 16, False, 0, False, 0.0, 0.0, 0.0)
 INK, PAPER = (45, 50, 80), (232, 230, 224)
 
 
@@ -182,7 +183,7 @@ def test_images_that_are_laid_out_already_stay_as_they_are(
         prepared = prepare(digit, usage)
         assert (prepared.pixels == digit).all()
         assert [step.did for step in prepared.steps] == [
-            "taken as it is: of the model's size, on black"
+            "taken as it is: of the model's size already"
         ]
         # As a PNG in colour has it.
         assert (prepare(np.repeat(digit[..., None], 3, 2), usage).pixels == digit).all()
@@ -242,7 +243,7 @@ def test_a_thin_pen_is_broadened(usage: Usage) -> None:
 
 
 def test_letters_of_another_layout_are_laid_out_as_theirs(digits: np.ndarray) -> None:
-    wide = Layout(True, longer=24, by_mass=False, down=15.5, across=15.5, stroke=0.1)
+    wide = Layout(False, 16, True, 24, by_mass=False, down=15.5, across=15.5, stroke=0.1)
     usage = Usage("", ("a",), (1, 32, 32), layout=wide)
     rows, columns = np.nonzero(prepare(painted(on_sheet(digits[0])), usage).pixels[0] > 40)
     assert max(np.ptp(rows), np.ptp(columns)) + 1 == pytest.approx(24, abs=1)

@@ -1,6 +1,7 @@
 """Distances from the training images, and a model with all that belongs to its use."""
 
 import hashlib
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,11 +72,11 @@ def test_what_belongs_to_a_model_is_found_by_its_weights(
 ) -> None:
     monkeypatch.chdir(model_in_use)
     known = load_served(paths.BASE_MODEL).usage
-    assert known.model == hashlib.sha256(paths.BASE_MODEL.read_bytes()).hexdigest()
+    assert known.weights == hashlib.sha256(paths.BASE_MODEL.read_bytes()).hexdigest()
     assert known.temperature == 0.8
     monkeypatch.chdir(tmp_path)  # where evaluate has seen nothing
     new = load_served(model_in_use / paths.BASE_MODEL).usage
-    assert new == Usage(known.model, known.classes, known.image_shape)
+    assert new == Usage(known.weights, known.classes, known.image_shape)
 
 
 def test_probabilities_are_those_of_divided_logits(model_in_use: Path, few: Splits) -> None:
@@ -93,10 +94,11 @@ def test_probabilities_are_those_of_divided_logits(model_in_use: Path, few: Spli
 def test_equal_findings_give_equal_bytes_and_damaged_ones_are_told(
     model_in_use: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    usage, typical = Usage("", ("a", "b"), (1, 4, 4)), Typical.of([noise(9)])
-    assert to_file({"m": (usage, typical)}) == to_file({"m": (usage, typical)})
+    typical = Typical.of([noise(9)])
+    assert to_file({"m": typical}) == to_file({"m": typical})
     monkeypatch.chdir(tmp_path)
-    paths.USAGE.parent.mkdir(parents=True)
-    paths.USAGE.write_bytes(b"damaged")
-    with pytest.raises(UserError, match=f"{paths.USAGE}: damaged"):
-        load_served(model_in_use / paths.BASE_MODEL)
+    shutil.copytree(model_in_use / paths.EVALUATION, paths.EVALUATION)
+    for path in (paths.TYPICAL, paths.USAGE):
+        path.write_bytes(b"damaged")
+        with pytest.raises(UserError, match=f"{path}: damaged"):
+            load_served(model_in_use / paths.BASE_MODEL)

@@ -77,10 +77,10 @@ def test_a_guess_is_as_often_right_as_the_commonest_class(count: int, passed: bo
     ("largest", "labels", "elsewhere"), [(1e-3, 0, 0.0), (1e-6, 1, 0.0), (1e-6, 0, 1e-3)]
 )
 def test_another_answer_is_a_broken_export(largest: float, labels: int, elsewhere: float) -> None:
-    found = gate.parity(Parity(N, largest, labels), elsewhere)
+    found = gate.parity(Parity(N, largest, elsewhere, labels))
     assert not found.passed
     assert found.told.startswith("broken export: ")
-    assert gate.parity(Parity(N, 1e-6, 0), 1e-6).passed
+    assert gate.parity(Parity(N, 1e-6, 1e-6, 0)).passed
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_one_test_image_in_training_is_too_many() -> None:
     "other", [replace(USAGE, classes=("1", "0")), replace(USAGE, image_shape=(3, 28, 28))]
 )
 def test_other_classes_or_sizes_cannot_be_compared(other: Usage) -> None:
-    assert gate.same_classes(USAGE, replace(USAGE, model="other")).passed
+    assert gate.same_classes(USAGE, replace(USAGE, weights="other")).passed
     found = gate.same_classes(USAGE, other)
     assert not found.passed
     assert found.told.startswith("other classes: 2 classes (")
@@ -125,5 +125,5 @@ def test_a_verdict_names_every_reason_in_one_line() -> None:
     assert refused.verdict == f"not registered: {checks[0].told}; {checks[2].told}"
     forced = Outcome(3, False, "champion", 1, "why", checks, True)
     assert forced.verdict.startswith("version 3 of idxflow would be champion, in place of version ")
-    assert "by force, in spite of: no better than chance" in forced.verdict
+    assert "forced, despite: no better than chance" in forced.verdict
     assert (refused.refused, forced.refused) == (True, False)
