@@ -32,7 +32,15 @@ from src.demo.server import MOST, app
 from src.evaluation.calibration import fit_temperature
 from src.evaluation.subjects import SUBJECTS, TENSORS
 from src.evaluation.usages import usages
-from src.inference.engines import USAGE, Torch, exported, open_export
+from src.inference.engines import (
+    DIGEST,
+    UNSEALED,
+    USAGE,
+    Torch,
+    exported,
+    open_export,
+    sealed,
+)
 from src.inference.usage import Usage
 from src.models.build import build_model
 from src.models.checkpoint import Checkpoint, load_model, save_model
@@ -96,9 +104,9 @@ def of_other_weights() -> bytes:
     model = helper.make_model(
         helper.make_graph([nothing], "nothing", [one], [other]), ir_version=10
     )
-    helper.set_model_props(model, {USAGE: json.dumps(Usage("other", (), (1, 28, 28)).as_tree())})
-    content: bytes = model.SerializeToString()
-    return content
+    usage = json.dumps(Usage("other", (), (1, 28, 28)).as_tree())
+    helper.set_model_props(model, {USAGE: usage, DIGEST: UNSEALED.decode()})
+    return sealed(model.SerializeToString())
 
 
 def fresh(config: ModelConfig, shape: tuple[int, int, int], classes: Sequence[str]) -> Checkpoint:

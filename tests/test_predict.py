@@ -63,7 +63,7 @@ def place(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Place:
-    for path in (paths.BASE_MODEL, exported(paths.BASE_MODEL), paths.USAGE):
+    for path in (paths.BASE_MODEL, exported(paths.BASE_MODEL), paths.USAGE, paths.TYPICAL):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes((model_in_use / path).read_bytes())
     monkeypatch.chdir(tmp_path)
@@ -84,7 +84,8 @@ def test_a_photo_is_a_line_with_the_three_likeliest_classes(
     place: Place, photo: Image.Image
 ) -> None:
     [answer] = place.predict("photo.png").answers
-    assert list(answer) == ["file", "label", "probability", "top", "unlike_training"]
+    keys = ["file", "label", "probability", "top", "unlike_training", "other_writing"]
+    assert list(answer) == keys
     assert (answer["file"], answer["label"]) == ("photo.png", "0")
     assert [list(each) for each in answer["top"]] == [["label", "probability"]] * 3
     told = [each["probability"] for each in answer["top"]]
@@ -122,7 +123,7 @@ def test_images_of_the_data_set_are_taken_as_they_are(place: Place, few: Splits)
     said = place.predict("test-images-idx3-ubyte.gz", "--explain")
     assert [answer["index"] for answer in said.answers] == [*range(100)]
     assert {answer["steps"][0] for answer in said.answers} == {
-        "taken as it is: of the model's size, on black"
+        "taken as it is: of the model's size already"
     }
     logits = Torch(paths.BASE_MODEL).run(few.test.images.numpy()).logits
     wanted = [few.test.classes[label] for label in logits.argmax(1)]
@@ -159,7 +160,7 @@ def test_a_table_has_file_names_with_commas_quotes_and_newlines(
     for name in names:
         photo.save(name)
     header, *rows = csv.reader(place.predict("--csv", *names).out.splitlines(keepends=True))
-    assert header == ["file", "index", "label", "probability", "unlike_training"]
+    assert header == ["file", "index", "label", "probability", "unlike_training", "other_writing"]
     assert [row[0] for row in rows] == names
     assert {(row[1], row[2]) for row in rows} == {("", "0")}
 
@@ -253,6 +254,51 @@ def test_an_export_of_other_weights_is_passed_over(place: Place, photo: Image.Im
     assert said.status == 0
 
 
+def test_an_export_of_another_calibration_is_passed_over(place: Place, photo: Image.Image) -> None:
+    usages = json.loads(paths.USAGE.read_text())
+    usages["base"]["temperature"] = 50.0
+    paths.USAGE.write_text(json.dumps(usages))
+    said = place.predict("photo.png")
+    assert said.answers[0]["probability"] < 0.2
+    assert "warning: models/base.onnx: not of models/base.safetensors as it is now" in said.err
+
+
+def test_one_changed_byte_of_an_export_is_told(place: Place, photo: Image.Image) -> None:
+    content = bytearray(exported(paths.BASE_MODEL).read_bytes())
+    middle = len(content) // 2  # among the weights, which the runtime does not check
+    content[middle] ^= 1
+    exported(paths.BASE_MODEL).write_bytes(content)
+    said = place.predict("photo.png")
+    assert said.err.startswith("error: models/base.onnx: damaged, or not written by src.export")
+    assert (said.out, said.status) == ("", 1)
+
+
+def test_an_image_is_unlike_training_just_above_the_furthest_distance(
+    place: Place, few: Splits
+) -> None:
+    write_idx(Path("one-images-idx3-ubyte.gz"), few.test.images[:1, 0].numpy())
+    distance = float(open_model(paths.BASE_MODEL).run(few.test.images[:1].numpy()).distances[0])
+    exported(paths.BASE_MODEL).unlink()
+    for furthest, unlike in ((0.999 * distance, True), (1.001 * distance, False)):
+        usages = json.loads(paths.USAGE.read_text())
+        usages["base"]["furthest"] = furthest
+        paths.USAGE.write_text(json.dumps(usages))
+        [answer] = place.predict("one-images-idx3-ubyte.gz").answers
+        assert answer["unlike_training"] is unlike
+
+
+def test_an_empty_picture_is_unlike_training(place: Place) -> None:
+    Image.new("L", (90, 60), 240).save("empty.png")
+    [answer] = place.predict("empty.png").answers
+    assert answer["unlike_training"] is True
+
+
+def test_a_table_tells_no_steps(place: Place, photo: Image.Image) -> None:
+    said = place.predict("photo.png", "--csv", "--explain")
+    assert "--explain: not allowed with argument --csv" in said.err
+    assert said.status == 2
+
+
 @pytest.mark.parametrize(
     ("model", "fault"),
     [
@@ -261,6 +307,7 @@ def test_an_export_of_other_weights_is_passed_over(place: Place, photo: Image.Im
         ("models/none.onnx", "models/none.onnx: not found; `python -m src.export` makes it"),
         ("models/none.safetensors", "models/none.safetensors: not found; `dvc repro` makes it"),
         ("photo.png", "photo.png: damaged, or not written by idxflow"),
+        ("models", "models: should be a file, not a folder"),
     ],
 )
 def test_a_model_that_cannot_be_used_is_told_in_one_line(
@@ -287,7 +334,8 @@ def test_a_model_that_evaluate_has_not_seen_warns(
     photo.convert("RGB").save("photo.jpg")
     said = place.predict("photo.jpg", "--model", colour, "--explain")
     assert said.err == (
-        "warning: colour.safetensors: not evaluated, so its probabilities are not calibrated\n"
+        "warning: colour.safetensors: `dvc repro` has not evaluated it, so its probabilities are "
+        "not calibrated\n"
     )
     [answer] = said.answers
     assert {each["label"] for each in answer["top"]} < {*ODD}

@@ -23,6 +23,7 @@ from onnx import numpy_helper
 from src.core.finding import Finding
 from src.data.idx import read_idx, write_idx
 from src.data.imageset import join, load_images, save_images
+from src.inference.engines import DIGEST, UNSEALED, sealed
 from src.tracking.registry import registry
 from tests.clones import STAGES, Clone
 from tests.conftest import ROOT
@@ -211,7 +212,10 @@ def test_a_broken_export_is_not_let_in(project: Clone, part: str, force: list[st
     values = numpy_helper.to_array(value) + np.float32(0.01)
     value.CopyFrom(numpy_helper.from_array(values, value.name))
     count = len(versions(project))
-    with changed(file, proto.SerializeToString()):
+    # With its digest: nobody has damaged it, it was written so.
+    about = {each.key: each for each in proto.metadata_props}
+    about[DIGEST].value = UNSEALED.decode()
+    with changed(file, sealed(proto.SerializeToString())):
         told = refused(project, "--model", FINETUNED, *force)
     assert "not registered: broken export: largest difference between logits " in told
     assert len(versions(project)) == count
@@ -274,13 +278,15 @@ def test_only_models_that_evaluate_has_seen_are_let_in(project: Clone) -> None:
         shutil.copy(model, model.with_stem("copy"))
     told = registered(project, "--model", "models/copy.safetensors")
     assert told == "models/copy.safetensors: version 2 of idxflow is champion already"
-    usage = project.root / "reports/evaluation/usage.safetensors"
+    usage = project.root / "reports/evaluation/usage.json"
     usage.rename(project.root / "away")
     assert refused(project) == (
         f"error: {BASE}: not a model that evaluate has seen as it is; `dvc repro` first\n"
     )
     (project.root / "away").rename(usage)
-    assert "models/none: not found; `dvc repro` makes" in refused(project, "--model", "models/none")
+    assert "models/none: not a file; `dvc repro` makes" in refused(
+        project, "--model", "models/none"
+    )
 
 
 def test_json_is_one_document(project: Clone) -> None:

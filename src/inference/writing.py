@@ -19,7 +19,7 @@ FILLED = 0.9  # of both sides, from which a piece fills the picture
 MEETINGS = 6  # places at most where writing that fills the picture meets the border
 PART = 0.15  # of all ink, that writing has at least
 SMALL = 0.05  # of the writing's ink, below which a piece is a speck
-ALIKE = 0.4  # of the writing's ink, from which other pieces are writing, too
+ALIKE = 0.25  # of the writing's ink, from which other pieces are writing, too
 GAP = 0.25  # of the writing's longer side, within which its parts lie
 
 
@@ -34,12 +34,13 @@ def writing_in(ink: np.ndarray) -> Writing:
     """The heaviest writing, and not lines, specks, or the edge of what it is written on."""
     if ink.max() < FAINTEST:
         return Writing(np.zeros(ink.shape, bool), 0)
-    typical, most = np.percentile(ink[ink >= otsu(ink)], 75), ink.max()
+    level = SURE * np.percentile(ink[ink >= otsu(ink)], 75)
+    rest = [each for each in _pieces(ink >= level, ink) if each.lies != "along"]
     # In a small picture of them, fine lines are fainter than writing, but may be most of the ink.
-    for level in (SURE * typical, *(share * most for share in SURER)):
+    levels = (level, *(share * ink.max() for share in SURER)) if rest else ()
+    for level in levels:
         if writing := _told_apart(ink >= level, ink):
             return writing
-    rest = [each for each in _pieces(ink >= SURE * typical, ink) if each.lies != "along"]
     return Writing(_union(rest, ink.shape), 0)
 
 

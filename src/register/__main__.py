@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from src.core import paths
 from src.core.cli import Parser, as_document, run
 from src.core.errors import UserError
+from src.core.terminal import is_live
 
 if TYPE_CHECKING:
     from src.register.records import Outcome
@@ -56,8 +57,9 @@ def _register(arguments: argparse.Namespace) -> None:
     from src.core.terminal import wrapped
     from src.register.registration import register
 
+    if is_live(sys.stderr):
+        print(f"Checking {arguments.model}.", file=sys.stderr)
     with redirect_stdout(sys.stderr if arguments.json else sys.stdout):
-        print(f"Checking {arguments.model}.", flush=True)
         outcome = register(arguments.model, arguments.force, arguments.dry_run)
     if arguments.json:
         print(as_document(outcome.as_tree()))

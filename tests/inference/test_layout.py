@@ -1,5 +1,7 @@
 """The layout of images, measured on shapes whose layout is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -61,8 +63,17 @@ def test_images_of_one_value_have_no_strokes(value: int) -> None:
     assert not measure(np.full((5, 1, 28, 20), value, np.uint8)).strokes
 
 
-def test_dark_strokes_on_light_are_no_strokes() -> None:
-    assert not measure(255 - bars(3)).strokes
+def test_dark_strokes_on_light_are_measured_as_if_light() -> None:
+    dark, light = measure(bars(3)), measure(255 - bars(3))
+    assert (dark.light, light.light) == (False, True)
+    assert replace(light, light=False) == dark
+
+
+def test_the_border_of_images_that_fill_their_frame_is_measured() -> None:
+    images = np.full((20, 1, 28, 28), 90, np.uint8)
+    images[:, :, 10:18, 10:18] = 255
+    assert measure(bars(3)).border == 16
+    assert measure(images).border == 90
 
 
 @pytest.mark.parametrize("wide", [2, 3, 5, 9])

@@ -182,10 +182,24 @@ def test_a_folder_stands_for_the_pictures_in_it_but_not_for_labels(tmp_path: Pat
 
 @pytest.mark.parametrize("format_", ["PNG", "JPEG"])
 def test_large_pictures_are_reduced_and_look_the_same(tmp_path: Path, format_: str) -> None:
-    large = np.zeros((4_500, 600), np.uint8)
-    large[2_250:] = 200
+    large = np.zeros((2_250, 300), np.uint8)
+    large[1_125:] = 200
     (tmp_path / "picture").write_bytes(packed(large, format_))
     [picture] = read_pictures(tmp_path / "picture")
-    assert picture.pixels.shape[:2] == (2_250, 300)
-    assert picture.pixels[:1_120].max() < 3
-    assert abs(picture.pixels[1_130:].astype(int) - 200).max() < 3
+    assert picture.pixels.shape[:2] == (1_125, 150)
+    assert picture.pixels[:560].max() < 3
+    assert abs(picture.pixels[565:].astype(int) - 200).max() < 3
+
+
+def test_of_a_folder_what_is_hidden_and_labels_are_left_out(tmp_path: Path) -> None:
+    for name in (
+        ".git/a.png",
+        "b/.c.png",
+        "d-labels.png",
+        "e/t10k-labels-idx1-ubyte.gz",
+        "e/f.jpg",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = [str(path.relative_to(tmp_path)) for path in files([tmp_path])]
+    assert found == ["d-labels.png", "e/f.jpg"]

@@ -1,6 +1,7 @@
 """Digits in pictures as people have them come out as they were: no model plays a part."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from src.inference.preparation import Prepared, prepare
 from src.inference.usage import Usage
 from tests.photos import TUNING, photos
 
-DIGITS = 20
+DIGITS = 12
 ALIKE = 0.7  # correlation of pixels, above which a digit has come out as it was
 SHAPES = Layout(False, 16, False, 0, False, 0.0, 0.0, 0.0)
 INK, PAPER = (45, 50, 80), (232, 230, 224)
@@ -134,7 +135,14 @@ def half_in_shadow(digit: np.ndarray) -> np.ndarray:
 
 def far_away(digit: np.ndarray) -> np.ndarray:
     """A photo of many pixels, of which the digit has few."""
-    return painted(on_sheet(digit, tall=110, side=1500, at=(900, 300)))
+    return painted(on_sheet(digit, tall=40, side=800, at=(500, 200)))
+
+
+def small_on_squared_paper(digit: np.ndarray) -> np.ndarray:
+    pen = on_sheet(digit, tall=80, side=780, at=(300, 200))
+    pen[10::30] = pen[11::30] = np.maximum(pen[10::30], 0.6)
+    pen[:, 7::30] = pen[:, 8::30] = np.maximum(pen[:, 7::30], 0.6)
+    return painted(pen)
 
 
 def speckled(digit: np.ndarray) -> np.ndarray:
@@ -147,7 +155,7 @@ def speckled(digit: np.ndarray) -> np.ndarray:
 PICTURES: list[Callable[[np.ndarray], np.ndarray]] = [
     *(chalk, faint, red_on_yellow, transparent, white_and_transparent, drawn, small),
     *(tightly_cropped, at_the_edge, on_ruled_paper, on_squared_paper, in_a_box, on_a_desk),
-    *(half_in_shadow, far_away, speckled),
+    *(half_in_shadow, far_away, small_on_squared_paper, speckled),
 ]
 
 
@@ -222,16 +230,54 @@ def test_any_size_and_any_noise_gets_through(usage: Usage, shape: tuple[int, ...
     assert prepared.pixels.dtype == np.uint8
 
 
-def test_of_two_digits_in_a_picture_one_is_not_half_of_each(
+def test_of_two_digits_in_a_picture_one_is_read_whole_and_the_other_is_told(
     usage: Usage, digits: np.ndarray
 ) -> None:
-    """Far apart, so that they are two: the bolder is read, whole."""
     pen = np.zeros((200, 500))
     for digit, across in ((digits[0], 20), (digits[1], 340)):
         drawn = cover(digit, 100)
         pen[50 : 50 + drawn.shape[0], across : across + drawn.shape[1]] = drawn
     prepared = prepare(painted(pen), usage)
     assert max(likeness(prepared, digit) for digit in digits[:2]) > ALIKE
+    assert prepared.others == 1
+    assert "writing cut out, without 1 other pieces of writing" in [s.did for s in prepared.steps]
+    assert prepare(painted(on_sheet(digits[0])), usage).others == 0
+
+
+SHAPES_OF_FRAMES = [(28, 20), (20, 28), (8, 8), (16, 16), (64, 64), (1, 1)]
+
+
+@pytest.mark.parametrize("frame", SHAPES_OF_FRAMES)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_digit_is_framed_for_any_size_of_model(
+    digits: np.ndarray, frame: tuple[int, int], known: bool
+) -> None:
+    tall = Layout(False, 16, True, 24, False, frame[0] / 2, frame[1] / 2, 0.1)
+    usage = Usage("", ("a",), (1, *frame), layout=tall if known else None)
+    for picture in (painted(on_sheet(digits[0])), painted(np.rot90(on_sheet(digits[0])))):
+        pixels = prepare(picture, usage).pixels
+        assert pixels.shape == (1, *frame)
+        assert pixels.max() > 200
+
+
+def test_data_with_a_light_background_stay_light(digits: np.ndarray) -> None:
+    layout = measure(255 - digits[:, None])
+    assert layout.light
+    assert layout.strokes
+    usage = Usage("", ("a",), (1, 28, 28), layout=layout)
+    assert (prepare(255 - digits[0], usage).pixels == 255 - digits[0]).all()
+    for picture in (painted(on_sheet(digits[0])), chalk(digits[0])):
+        found = Prepared(255 - prepare(picture, usage).pixels, ())
+        assert likeness(found, digits[0]) > ALIKE
+
+
+def test_shapes_are_inverted_only_if_their_background_is_another() -> None:
+    shirt = plain(230, 28, 28)
+    shirt[6:22, 6:22] = 90
+    for light, around, within in ((False, 25, 165), (True, 230, 90)):
+        usage = Usage("", ("shirt",), (1, 56, 56), layout=replace(SHAPES, light=light))
+        pixels = prepare(shirt, usage).pixels[0]
+        assert (pixels[0, 0], pixels[28, 28]) == (around, within)
 
 
 def test_a_thin_pen_is_broadened(usage: Usage) -> None:
