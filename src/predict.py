@@ -24,8 +24,8 @@ COLUMNS = ("file", "index", "label", "probability", "unlike_training", "other_wr
 def _arguments() -> argparse.Namespace:
     parser = Parser(
         prog="python -m src.predict",
-        description=f"{__doc__} Photos and scans are laid out as the training images are, but "
-        "images of the model's size on an empty dark ground are taken as they are. "
+        description=f"{__doc__} Photos and scans are framed as the training images are, but "
+        "images of the model's size on a background like theirs are taken as they are. "
         "`unlike_training` is true for an image that is unlike those the model has learned from.",
     )
     parser.add_argument(

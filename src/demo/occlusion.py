@@ -1,4 +1,4 @@
-"""Where in an image an answer has its grounds: what it loses when a part is hidden."""
+"""What in an image an answer rests on: how much it loses when a part is hidden."""
 
 import math
 from itertools import product

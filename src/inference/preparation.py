@@ -136,7 +136,9 @@ def _writing(grey: np.ndarray, layout: Layout, height: int, width: int) -> Prepa
     broad = _broadened(cut, layout.stroke)
     frame = _framed(broad, layout, height, width)
     light = "light on dark" if view.light else "dark on light"
-    apart = f"{whole.others} other pieces of writing" if whole.others else "lines, specks and edges"
+    apart = "lines, specks and edges"
+    if whole.others:
+        apart += f", and {whole.others} other piece{'s' if whole.others > 1 else ''} of writing"
     seen += [
         (f"{light}: ink separated from the background", view.ink),
         (f"writing cut out, without {apart}", cut),
