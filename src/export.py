@@ -28,17 +28,13 @@ def _export(weights: Path) -> dict[str, object]:
     # Imported here, so that --help is fast.
     from dataclasses import asdict
 
-    from src.core.errors import warn
     from src.core.terminal import wrapped
-    from src.inference.engines import exported
+    from src.inference.engines import exported, warn_unless_evaluated
     from src.inference.exporting import export, latency
 
     to = exported(weights)
     made = export(weights, to)
-    if not made.engine.usage.is_evaluated:
-        warn(
-            f"{weights}: `dvc repro` has not evaluated it, so its probabilities are not calibrated"
-        )
+    warn_unless_evaluated(made.engine.usage, weights)
     taken = {count: latency(made.engine, made.images[:count]) for count in (1, 64)}
     size = to.stat().st_size
     times = ", ".join(f"{count}: {1000 * each:.2f} ms" for count, each in taken.items())

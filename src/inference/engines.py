@@ -98,9 +98,13 @@ def open_model(path: Path) -> Engine:
     weights as evaluate knows them, and uses the weights; and of a model that was not evaluated.
     """
     engine = _engine(path)
-    if not engine.usage.is_evaluated:
-        warn(f"{path}: `dvc repro` has not evaluated it, so its probabilities are not calibrated")
+    warn_unless_evaluated(engine.usage, path)
     return engine
+
+
+def warn_unless_evaluated(usage: Usage, path: Path) -> None:
+    if not usage.is_evaluated:
+        warn(f"{path}: `dvc repro` has not evaluated it, so its probabilities are not calibrated")
 
 
 def _engine(path: Path) -> Engine:

@@ -51,8 +51,7 @@ def _told_apart(mask: np.ndarray, ink: np.ndarray) -> Writing | None:
     for radius in range(1, THICKEST + 2):
         if chosen := _chosen(pieces, least):
             written = ndimage.binary_dilation(_union(chosen, mask.shape), disc(radius))
-            others = sum(each.ink >= ALIKE * chosen[0].ink for each in pieces if each not in chosen)
-            return Writing(mask & written, others)
+            return Writing(mask & written, _others(pieces, chosen))
         # Nothing stands alone: lines that cross the writing are finer than its strokes.
         pieces = _pieces(ndimage.binary_opening(mask, disc(radius)), ink)
     return None
@@ -108,6 +107,16 @@ def _chosen(pieces: Sequence[_Piece], least: float) -> list[_Piece]:
         parts += near
         around = _around_both(around, *(each.box for each in near))
     return parts
+
+
+def _others(pieces: Sequence[_Piece], chosen: Sequence[_Piece]) -> int:
+    """How many more might be writing, and are not lines, edges, or drawn around what is chosen."""
+    main = chosen[0]
+    return sum(
+        each.lies == "inside" and each.ink >= ALIKE * main.ink and not _holds(each.box, main.box)
+        for each in pieces
+        if each not in chosen
+    )
 
 
 def _lies(piece: np.ndarray, box: Box) -> str:

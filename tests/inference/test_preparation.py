@@ -167,8 +167,11 @@ def likeness(prepared: Prepared, digit: np.ndarray) -> float:
 def test_a_digit_comes_out_as_it_was(
     usage: Usage, digits: np.ndarray, picture: Callable[[np.ndarray], np.ndarray]
 ) -> None:
-    found = [likeness(prepare(picture(digit), usage), digit) for digit in digits]
+    prepared = [prepare(picture(digit), usage) for digit in digits]
+    found = [likeness(each, digit) for each, digit in zip(prepared, digits, strict=True)]
     assert sum(each > ALIKE for each in found) >= 0.9 * DIGITS, sorted(found)
+    # Lines, boxes and desks are not taken for more digits.
+    assert sum(each.others == 0 for each in prepared) >= 0.9 * DIGITS
 
 
 def test_photos_come_out_as_the_digits_that_were_photographed(
