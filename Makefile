@@ -24,7 +24,7 @@ INSTALL := $(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --re
 # the order of their names, the long ones are not the last.
 PYTEST := python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help repro test check format docs ui demo lock clean
+.PHONY: help repro test check format docs ui demo bench lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -61,6 +61,10 @@ ui: $(READY)  ## compare runs at http://127.0.0.1:5000 (PORT=... to change)
 
 demo: $(READY)  ## draw a digit at http://127.0.0.1:8000 (PORT=... to change)
 	@python -m src.demo $(PORT) $(if $(MODEL),--model '$(MODEL)')
+
+bench: $(DEV)  ## measure the speed of everything in docs/performance.md (ROWS="1 3" for some rows)
+	python -m benchmarks $(ROWS)
+	python -m docs.fill
 
 # The second resolution is bound to the versions of the first: tests run on what users get.
 lock: $(READY)  ## resolve pyproject.toml into requirements.lock and requirements-dev.lock

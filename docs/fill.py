@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from docs.commands import commands, targets
+from docs.measured import measured
 from docs.parameters import parameters
 
 ROOT = Path(__file__).parents[1]
@@ -17,7 +18,12 @@ REGION = re.compile(r"^<!-- (.+?) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.D
 # What a command leaves, which is not in the repository.
 MADE_BY = {"python -m src.transfer": ROOT / "reports/transfer/table.md"}
 
-IN_CODE = {"src/config": parameters, "src": commands, "Makefile": targets}
+IN_CODE = {
+    "src/config": parameters,
+    "src": commands,
+    "Makefile": targets,
+    "benchmarks/results.json": measured,
+}
 
 
 def filled(page: str) -> str:

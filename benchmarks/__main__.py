@@ -1,0 +1,37 @@
+"""Measure all rows of docs/performance.md, or those given by number: what `make bench` calls.
+
+    python -m benchmarks [ROW ...]
+
+Each row is a command of its own. It writes its results into benchmarks/results.json.
+"""
+
+import subprocess
+import sys
+import time
+
+MODULES = {
+    1: "fast",
+    2: "fast",
+    3: "epoch",
+    4: "keras",
+    5: "batches",
+    6: "sweep",
+    7: "fifty",
+    8: "stages",
+    9: "overhead",
+    10: "answers",
+    11: "memory",
+    12: "growth",
+}
+
+
+def main() -> None:
+    rows = [int(word) for word in sys.argv[1:]] or [*MODULES]
+    for module in dict.fromkeys(MODULES[row] for row in rows):
+        started = time.monotonic()
+        subprocess.run([sys.executable, "-m", f"benchmarks.{module}"], check=True)
+        print(f"   ({module}: {time.monotonic() - started:.0f} s)", flush=True)
+
+
+if __name__ == "__main__":
+    main()
