@@ -81,8 +81,11 @@ def load() -> list[dict[str, Any]]:
 def machine() -> str:
     """Processor, cores, version of torch."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")), ""
-    )
-    cores = len(os.sched_getaffinity(0))
-    return f"{model}, {torch.backends.cpu.get_cpu_capability()}, {cores} cores, torch {torch.__version__}"
+    model = next((line for line in lines if line.startswith("model name")), "?: unknown")
+    about = [
+        model.split(":")[1].strip(),
+        torch.backends.cpu.get_cpu_capability(),
+        f"{len(os.sched_getaffinity(0))} cores",
+        f"torch {torch.__version__}",
+    ]
+    return ", ".join(about)
