@@ -1,105 +1,132 @@
-"""Time an epoch of the default recipe: idxflow's loop, and the usual DataLoader loop beside it.
+"""Row 3: an epoch of each recipe of the articles here, and in a textbook's loop.
 
-    python -m benchmarks.epoch
+    python -m benchmarks.epoch [RECIPE ...]
 
-Both train the network of params.yaml on the tensors that `make repro` left, with the same batch
-size, optimizer and augmentation (shift, rotation, scale), on as many CPU threads as params.yaml
-says. The usual loop is that of PyTorch's tutorials: a Dataset of single images with torchvision
-transforms, a DataLoader with as many workers, contiguous memory. The two take turns, so that a
-machine whose speed drifts slows both; the first turn of each is not counted.
+On 20,000 images of official MNIST (DATA_MIRROR may name a folder that has it), the same network and
+batch size. The textbook's side is what PyTorch's tutorials show: torchvision's MNIST with ToTensor
+and Normalize, a DataLoader with two workers, convolution, activation and pool in this order, and
+the optimizer as it comes. Each side's first epoch is not counted.
 """
 
-import statistics
+import gzip
+import sys
+import tempfile
 import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
+from torch.optim import SGD, Adam
+from torch.utils.data import DataLoader, Subset
+from torchvision.datasets import MNIST
+from torchvision.transforms import Compose, Normalize, ToTensor
 
-from src.config.params import Params
-from src.config.sections import TrainConfig
+from benchmarks.rows import in_turn, record
+from src.config.networks import CnnConfig
 from src.core import paths
-from src.core.runtime import generator
+from src.core.runtime import generator, set_up
 from src.data.checks import load_params
-from src.data.imageset import ImageSet, TrainVal, load_images
+from src.data.imageset import TrainVal
+from src.data.sources import obtain
 from src.models.build import build_model
-from src.models.network import Network
+from src.models.network import ACTIVATIONS
+from src.recipes.recipe import Recipe, obtain_splits
 from src.training.fit import fit
-from src.training.optim import LayerPlan, build_optimizer
+from src.training.optim import LayerPlan
 from src.training.step import Step
 
-TURNS = 5
+IMAGES, EPOCH = 20_000, 60_000
+PAIRS = 3
+WANTED = {"article-001": 5.0}
+ELSE_WANTED = 3.0
+RECIPES = [f"article-00{number}" for number in range(5)]
 
 
-class Single(Dataset[tuple[Tensor, int]]):
-    """One augmented image at a time, as torchvision's data sets give them."""
+def ours(recipe: Recipe) -> Callable[[], float]:
+    """An epoch's time here; validation is not in the other loop, so it is of ten images."""
+    device = set_up(**recipe.runtime.model_dump())
+    data = obtain_splits(recipe, paths.downloads()).train.subset(torch.arange(IMAGES)).to(device)
+    random = generator(recipe.seed, "weights")
+    model = build_model(recipe.model, data.image_shape, 10, data.mean, data.std, random)
+    model = model.to(device, memory_format=torch.channels_last)
+    once = recipe.train.model_copy(update={"epochs": 1})
+    both = TrainVal(data, data.subset(torch.arange(10)))
 
-    def __init__(self, data: ImageSet, config: TrainConfig) -> None:
-        limits = config.augment
-        self._data = data
-        self._transform = v2.Compose(
-            [
-                v2.ToDtype(torch.float32),
-                v2.RandomAffine(
-                    degrees=limits.rotation,
-                    translate=(limits.shift / 28, limits.shift / 28),
-                    scale=(1 - limits.scale, 1 + limits.scale),
-                    interpolation=v2.InterpolationMode.BILINEAR,
-                ),
-            ]
-        )
+    def epoch() -> float:
+        step = Step(model, once, [LayerPlan()] * len(model.layers), data, recipe.seed)
+        started = time.perf_counter()
+        fit(step, both, recipe.seed)
+        return time.perf_counter() - started
 
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self._transform(self._data.images[index]), int(self._data.labels[index])
+    return epoch
 
 
-def usual_epoch(
-    model: nn.Module, loader: DataLoader[tuple[Tensor, int]], config: TrainConfig
-) -> None:
-    optimizer = build_optimizer([model], [LayerPlan()], config.optimizer)
-    model.train()
-    for pixels, labels in loader:
-        loss = F.cross_entropy(model(pixels), labels, label_smoothing=config.label_smoothing)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+def textbook(recipe: Recipe, folder: Path) -> Callable[[], float]:
+    transform = Compose([ToTensor(), Normalize((0.1307,), (0.3081,))])
+    images = Subset(MNIST(str(folder), transform=transform), range(IMAGES))
+    loader = DataLoader(images, recipe.train.batch_size, shuffle=True, num_workers=2)
+    model = plain_network(recipe.model)
+    config = recipe.train.optimizer
+    optimizer = (
+        SGD(model.parameters(), config.learning_rate, momentum=config.momentum)
+        if config.name == "sgd"
+        else Adam(model.parameters(), config.learning_rate)
+    )
+
+    def epoch() -> float:
+        started = time.perf_counter()
+        model.train()
+        for pixels, labels in loader:
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(pixels), labels)
+            loss.backward()
+            optimizer.step()
+        return time.perf_counter() - started
+
+    return epoch
 
 
-def fresh(params: Params, data: ImageSet) -> Network:
-    random = generator(params.seed, "weights")
-    return build_model(params.model, data.image_shape, 10, data.mean, data.std, random)
+def plain_network(config: CnnConfig) -> nn.Module:
+    """The network of `config`, without batch norm and dropout, which no article has."""
+    assert not config.batch_norm
+    assert config.dropout == 0
+    activation = ACTIVATIONS[config.activation]
+    layers: list[nn.Module] = []
+    for sizes in zip([1, *config.channels], config.channels, config.kernel_sizes, strict=False):
+        layers += [nn.Conv2d(*sizes), activation(), nn.MaxPool2d(config.pool_size)]
+    height, width = config.map_sizes(28, 28)[-1]
+    widths = [config.channels[-1] * height * width, *config.hidden, 10]
+    layers.append(nn.Flatten())
+    for sizes in pairwise(widths):
+        layers += [nn.Linear(*sizes), activation()]
+    return nn.Sequential(*layers[:-1])
+
+
+def unpacked(folder: Path) -> Path:
+    """Official MNIST as torchvision's class reads it."""
+    raw = folder / "MNIST/raw"
+    raw.mkdir(parents=True)
+    obtain("mnist", folder / "packed", paths.downloads())
+    for packed in (folder / "packed").glob("*.gz"):
+        (raw / packed.stem).write_bytes(gzip.decompress(packed.read_bytes()))
+    return folder
 
 
 def main() -> None:
-    params = load_params(Params)
-    torch.set_num_threads(params.runtime.threads)
-    data = load_images(paths.SOURCE_TENSORS / paths.TRAIN)
-    tiny = data.subset(torch.arange(10))  # validation is in one loop only: keep it out of the time
-    once = params.train.model_copy(update={"epochs": 1})
-    loader = DataLoader(
-        Single(data, once), once.batch_size, shuffle=True, num_workers=params.runtime.threads
-    )
-    seconds: dict[str, list[float]] = {"usual": [], "idxflow": []}
-    for _ in range(TURNS + 1):
-        usual = fresh(params, data)
-        started = time.perf_counter()
-        usual_epoch(usual, loader, once)
-        seconds["usual"].append(time.perf_counter() - started)
-        ours = fresh(params, data).to(memory_format=torch.channels_last)
-        started = time.perf_counter()
-        step = Step(ours, once, [LayerPlan()] * len(ours.layers), data, params.seed)
-        fit(step, TrainVal(data, tiny), params.seed)
-        seconds["idxflow"].append(time.perf_counter() - started)
-    for name, times in seconds.items():
-        print(f"{name:>8}: median {statistics.median(times[1:]):.2f} s an epoch of {len(data)}")
-    pairs = zip(seconds["usual"][1:], seconds["idxflow"][1:], strict=True)
-    ratios = sorted(usual / ours for usual, ours in pairs)
-    print(f"   ratio: median {statistics.median(ratios):.2f}, {ratios[0]:.2f} to {ratios[-1]:.2f}")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = unpacked(Path(temporary))
+        for name in sys.argv[1:] or RECIPES:
+            recipe = load_params(Recipe, paths.RECIPES / f"{name}.yaml")
+            assert isinstance(recipe.model, CnnConfig)
+            here, there = ours(recipe), textbook(recipe, folder)
+            here(), there()
+            pairs = in_turn(here, there, PAIRS)
+            scaled = [(first * EPOCH / IMAGES, second * EPOCH / IMAGES) for first, second in pairs]
+            wanted = WANTED.get(name, ELSE_WANTED)
+            record(3, f"epoch of {name}", "textbook's DataLoader loop", "s", scaled, wanted)
 
 
 if __name__ == "__main__":

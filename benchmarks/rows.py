@@ -1,4 +1,4 @@
-"""Rows of docs/performance.md: two sides measured in turn, their ratio, and whether it is enough."""
+"""Rows of docs/performance.md: two sides measured in turn, their ratio, and the one wanted."""
 
 import json
 import os

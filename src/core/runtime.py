@@ -1,5 +1,6 @@
 """Where and how the work runs: device, threads, seeded generators."""
 
+import ctypes
 import hashlib
 import os
 
@@ -16,6 +17,12 @@ PORTABLE = {
 }
 
 
+# M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of the C library's malloc.h, in bytes. By default it gives
+# large blocks back to the system as soon as they are free, so that each batch's activations are on
+# new pages, which the system has to clear: a tenth of a training's time.
+KEEP_FREED_MEMORY = {-3: 1 << 30, -1: 1 << 30}
+
+
 def set_up(device: str, threads: int, portable: bool) -> torch.device:
     """Choose the device, and fix what decides the last bits of a result on it.
 
@@ -26,6 +33,8 @@ def set_up(device: str, threads: int, portable: bool) -> torch.device:
     if portable:
         os.environ.update(PORTABLE)
     torch.set_num_threads(threads)
+    for option, size in KEEP_FREED_MEMORY.items():
+        ctypes.CDLL(None).mallopt(option, size)
     chosen = _choose(device)
     if portable and (chosen.type != "cpu" or torch.backends.cpu.get_cpu_capability() != "AVX2"):
         raise UserError("runtime.portable: should be false on a GPU, or a CPU without AVX2")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from src.core.progress import Epoch, Reporter
 from src.core.runtime import generator
@@ -37,7 +38,8 @@ def fit(step: Step, data: TrainVal, seed: int, reporters: Sequence[Reporter] = (
     """Train `step.model` in place, batch by batch; it and the data are on one device.
 
     seed: draws the batches and the dropout. The same arguments on the same machine with the same
-    number of threads give the same weights, to the last bit. Raises DivergedError, see `Step`.
+    number of threads give the same weights, to the last bit. Raises DivergedError at the end of an
+    epoch in which a loss was not finite: its weights are not kept, and it is not reported.
     """
     device, config = data.train.labels.device, step.config
     shuffle = generator(seed, "shuffle")
@@ -67,18 +69,20 @@ def _run_epoch(
     reporters: Sequence[Reporter],
 ) -> Epoch:
     step.begin_epoch(number)
-    total = 0.0
+    losses: list[Tensor] = []  # each the sum over its batch; read once, for a GPU waits meanwhile
     started = time.perf_counter()
     for images, labels in batches(data.train, step.config.batch_size, shuffle):
         rate = step.rate
-        total += step(images, labels) * len(labels)
+        losses.append(step(images, labels) * len(labels))
         for reporter in reporters:
             reporter.on_batch(len(labels))
+    train_loss = torch.stack(losses).sum(dtype=torch.float64).item() / len(data.train)
     seconds = time.perf_counter() - started
+    finite(train_loss, "training", step.config)
     val = score(step.model, data.val)
     epoch = Epoch(
         epoch=number,
-        train_loss=total / len(data.train),
+        train_loss=train_loss,
         val_loss=finite(val.loss, "validation", step.config),
         val_accuracy=val.accuracy,
         learning_rate=rate,

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from src.config.sections import OptimizerConfig, ScheduleConfig
 
@@ -25,10 +25,17 @@ class LayerPlan:
 def build_optimizer(
     layers: Sequence[nn.Module], plan: Sequence[LayerPlan], config: OptimizerConfig
 ) -> Optimizer:
-    """The optimizer that `config` names, with a parameter group and a rate for each layer."""
+    """The optimizer that `config` names; its last parameter group has the head.
+
+    Neighbours of one rate are one group, because each group is a call.
+    """
+    planned = zip(layers, plan, strict=True)
     groups = [
-        {"params": list(layer.parameters()), "lr": config.learning_rate * planned.rate}
-        for layer, planned in zip(layers, plan, strict=True)
+        {
+            "params": [weights for layer, _ in group for weights in layer.parameters()],
+            "lr": config.learning_rate * rate,
+        }
+        for rate, group in groupby(planned, lambda each: each[1].rate)
     ]
     if config.name == "sgd":
         return SGD(
@@ -48,11 +55,22 @@ def build_optimizer(
     )
 
 
-def build_schedule(
-    optimizer: Optimizer, config: ScheduleConfig, epochs: int, steps_per_epoch: int
-) -> LambdaLR:
-    """A schedule to step after every batch."""
-    return LambdaLR(optimizer, lambda step: rate_factor(config, step, epochs, steps_per_epoch))
+class Schedule:
+    """Moves the rates of an optimizer: `step` after every batch."""
+
+    def __init__(
+        self, optimizer: Optimizer, config: ScheduleConfig, epochs: int, steps_per_epoch: int
+    ) -> None:
+        self._groups = [(group, group["lr"]) for group in optimizer.param_groups]
+        self._config, self._length = config, (epochs, steps_per_epoch)
+        self._next = 0
+        self.step()
+
+    def step(self) -> None:
+        factor = rate_factor(self._config, self._next, *self._length)
+        for group, rate in self._groups:
+            group["lr"] = rate * factor
+        self._next += 1
 
 
 def rate_factor(config: ScheduleConfig, step: int, epochs: int, steps_per_epoch: int) -> float:

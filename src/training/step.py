@@ -15,11 +15,11 @@ from src.data.augment import augment
 from src.data.imageset import ImageSet
 from src.models.network import Network
 from src.models.scoring import as_pixels
-from src.training.optim import LayerPlan, build_optimizer, build_schedule
+from src.training.optim import LayerPlan, Schedule, build_optimizer
 
 
 class DivergedError(UserError):
-    """The loss is no longer a finite number."""
+    """A loss is no longer a finite number."""
 
 
 class Step:
@@ -45,9 +45,7 @@ class Step:
         self._autocast = torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda")
         self.optimizer = build_optimizer(model.layers, plan, config.optimizer)
         steps_per_epoch = math.ceil(len(data) / config.batch_size)
-        self.schedule = build_schedule(
-            self.optimizer, config.schedule, config.epochs, steps_per_epoch
-        )
+        self.schedule = Schedule(self.optimizer, config.schedule, config.epochs, steps_per_epoch)
 
     @property
     def rate(self) -> float:
@@ -60,19 +58,18 @@ class Step:
             layer.requires_grad_(number >= planned.from_epoch)
         self.model.train()
 
-    def __call__(self, images: Tensor, labels: Tensor) -> float:
-        """Take one step; returns the loss before it.
+    def __call__(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Take one step; returns the loss before it, a scalar on the model's device.
 
-        images: uint8 [B, C, H, W]; labels: int64 [B]. Raises DivergedError for a loss that is not
-        finite, before it reaches a weight.
+        images: uint8 [B, C, H, W]; labels: int64 [B]. The loss is not looked at here: a GPU would
+        have to wait for it.
         """
         pixels = augment(as_pixels(images), self.config.augment, self._augmentation)
         with self._autocast:
             logits = self.model(pixels)
         loss = self.loss(pixels, logits.float(), labels)
-        value = finite(loss.item(), "training", self.config)
         self.update(loss)
-        return value
+        return loss.detach()
 
     def loss(self, pixels: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
         """What to lower, a scalar. pixels: as the model has seen them; logits: float32."""

@@ -1,9 +1,11 @@
 import math
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.nn import functional as F
 
 from src.config.sections import TrainConfig
@@ -127,14 +129,49 @@ def test_every_optimizer_and_schedule_learns(few: Splits, optimizer: str, schedu
     assert fitted.epochs[-1].train_loss < fitted.epochs[0].train_loss
 
 
-def test_a_diverging_fit_stops_before_a_weight_is_touched(few: Splits) -> None:
+@pytest.mark.parametrize("keep_best", [True, False])
+def test_a_diverging_fit_ends_before_the_epoch_is_kept_or_reported(
+    few: Splits, keep_best: bool
+) -> None:
     model = fresh(few.train)
-    with torch.no_grad():
-        model.head[1].bias.fill_(float("inf"))  # type: ignore[operator]
-    before = {name: value.clone() for name, value in model.named_parameters()}
+
+    class Breaks(Recorder):
+        def on_epoch(self, epoch: Epoch) -> None:
+            super().on_epoch(epoch)
+            with torch.no_grad():
+                model.head[1].bias.fill_(float("inf"))  # type: ignore[operator]
+
+    breaks = Breaks(model)
+    config = shrunk(train__epochs=3, train__keep_best=keep_best).train
     with pytest.raises(DivergedError, match=r"training loss became nan.*learning_rate"):
-        run(model, few, shrunk().train)
-    assert all(torch.equal(before[name], value) for name, value in model.named_parameters())
+        run(model, few, config, 0, breaks)
+    assert [epoch.epoch for epoch in breaks.epochs] == [1]
+    assert breaks.images == 2 * 400
+
+
+def fill_gradients(model: Network) -> None:
+    for weights in model.parameters():
+        weights.grad = torch.ones_like(weights)
+
+
+@pytest.mark.filterwarnings("ignore:.*CUDA is not available")
+def test_an_epoch_on_a_gpu_waits_for_nothing_and_mixes_no_devices(
+    few: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On tensors without values, that only say where they are: a look at one raises an error."""
+    # A device that is not there has no generator, and no backward pass.
+    monkeypatch.setattr("src.training.step.generator", lambda *_: None)
+    monkeypatch.setattr("src.training.fit._dropout_from", lambda *_: nullcontext())
+    config, model = shrunk(train__clip_norm=1.0).train, fresh(few.train)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        device = torch.device("cuda")
+        train, val = (data.to(device) for data in (few.train, few.val))
+        recorder = Recorder(model.to(device))
+        monkeypatch.setattr(torch.Tensor, "backward", lambda _: fill_gradients(model))
+        with pytest.raises(DataDependentOutputException):  # the loss of the epoch
+            run(model, few._replace(train=train, val=val), config, 0, recorder)
+        assert recorder.images == 400
+        assert predict(model, val).device.type == "cuda"
 
 
 def test_a_rate_far_too_high_ends_in_one_line(few: Splits) -> None:

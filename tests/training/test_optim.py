@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from src.config.sections import ScheduleConfig
-from src.training.optim import LayerPlan, build_optimizer, build_schedule, rate_factor
+from src.training.optim import LayerPlan, Schedule, build_optimizer, rate_factor
 from tests.conftest import shrunk
 
 STEPS = 10  # per epoch
@@ -55,13 +55,33 @@ def test_each_layer_has_its_share_of_the_rate(name: str) -> None:
     config = shrunk(train__optimizer__name=name, train__optimizer__learning_rate=0.01).train
     layers = [nn.Linear(2, 2), nn.Linear(2, 2)]
     optimizer = build_optimizer(layers, [LayerPlan(rate=0.5), LayerPlan()], config.optimizer)
-    build_schedule(
-        optimizer, ScheduleConfig(name="constant", warmup=0.5, step_epochs=1, step_factor=1.0), 1, 1
-    )
     assert [group["lr"] for group in optimizer.param_groups] == [0.005, 0.01]
     assert all(
         group["weight_decay"] == config.optimizer.weight_decay for group in optimizer.param_groups
     )
+
+
+def test_a_schedule_moves_the_rate_of_every_group_alike() -> None:
+    config = shrunk(train__optimizer__learning_rate=0.01).train
+    cosine = config.schedule.model_copy(update={"name": "cosine"})
+    layers = [nn.Linear(2, 2), nn.Linear(2, 2)]
+    optimizer = build_optimizer(layers, [LayerPlan(rate=0.5), LayerPlan()], config.optimizer)
+    schedule = Schedule(optimizer, cosine, epochs=2, steps_per_epoch=2)
+    for step in range(4):
+        factor = rate_factor(cosine, step, 2, 2)
+        rates = [group["lr"] for group in optimizer.param_groups]
+        assert rates == pytest.approx([0.005 * factor, 0.01 * factor])
+        schedule.step()
+
+
+def test_layers_of_one_rate_are_one_group_and_the_head_is_in_the_last() -> None:
+    config = shrunk(train__optimizer__learning_rate=1.0).train.optimizer
+    layers = [nn.Linear(size, 1) for size in range(1, 5)]
+    plan = [LayerPlan(rate) for rate in (1.0, 0.5, 0.5, 1.0)]
+    groups = build_optimizer(layers, plan, config).param_groups
+    assert [group["lr"] for group in groups] == [1.0, 0.5, 1.0]
+    assert [len(group["params"]) for group in groups] == [2, 4, 2]
+    assert groups[-1]["params"][0] is layers[-1].weight
 
 
 def test_every_optimizer_value_reaches_the_optimizer() -> None:

@@ -68,5 +68,5 @@ def test_a_step_returns_the_loss_before_it(few: Splits) -> None:
     step.begin_epoch(1)
     images, labels = few.train.images[:32], few.train.labels[:32]
     expected = F.cross_entropy(model(as_pixels(images)), labels).item()
-    assert step(images, labels) == expected
-    assert step(images, labels) != expected
+    assert step(images, labels).item() == expected
+    assert step(images, labels).item() != expected
