@@ -100,8 +100,8 @@ def plain_network(config: CnnConfig) -> nn.Module:
     height, width = config.map_sizes(28, 28)[-1]
     widths = [config.channels[-1] * height * width, *config.hidden, 10]
     layers.append(nn.Flatten())
-    for sizes in pairwise(widths):
-        layers += [nn.Linear(*sizes), activation()]
+    for width, next_width in pairwise(widths):
+        layers += [nn.Linear(width, next_width), activation()]
     return nn.Sequential(*layers[:-1])
 
 
