@@ -51,7 +51,7 @@ def ours(recipe: Recipe) -> Callable[[], float]:
     data = obtain_splits(recipe, paths.downloads()).train.subset(torch.arange(IMAGES)).to(device)
     random = generator(recipe.seed, "weights")
     model = build_model(recipe.model, data.image_shape, 10, data.mean, data.std, random)
-    model = model.to(device, memory_format=torch.channels_last)
+    model = model.to(device).to(memory_format=torch.channels_last)
     once = recipe.train.model_copy(update={"epochs": 1})
     both = TrainVal(data, data.subset(torch.arange(10)))
 
@@ -68,6 +68,7 @@ def textbook(recipe: Recipe, folder: Path) -> Callable[[], float]:
     transform = Compose([ToTensor(), Normalize((0.1307,), (0.3081,))])
     images = Subset(MNIST(str(folder), transform=transform), range(IMAGES))
     loader = DataLoader(images, recipe.train.batch_size, shuffle=True, num_workers=2)
+    assert isinstance(recipe.model, CnnConfig)
     model = plain_network(recipe.model)
     config = recipe.train.optimizer
     optimizer = (
@@ -120,7 +121,6 @@ def main() -> None:
         folder = unpacked(Path(temporary))
         for name in sys.argv[1:] or RECIPES:
             recipe = load_params(Recipe, paths.RECIPES / f"{name}.yaml")
-            assert isinstance(recipe.model, CnnConfig)
             here, there = ours(recipe), textbook(recipe, folder)
             here(), there()
             pairs = in_turn(here, there, PAIRS)

@@ -1,5 +1,6 @@
 """`model`: a class for each network; `model.name` selects it."""
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -17,12 +18,13 @@ Size = Annotated[int, Field(ge=1, le=65_536)]
 class CnnConfig(Section):
     """Convolutions with pooling, then fully connected layers."""
 
-    # The only default of all sections: files from before there were other networks have no name.
+    # The only defaults of all sections: files from before there were other networks, or strides.
     name: Literal["cnn"] = "cnn"
     normalisation: Normalisation
     channels: Annotated[tuple[Size, ...], Tuple, Field(min_length=1)]
     padding: Literal["same", "valid"]
     kernel_sizes: Annotated[tuple[Size, ...], Tuple]
+    strides: Annotated[tuple[Size, ...], Tuple] = ()
     batch_norm: bool
     activation: Activation
     pool: Literal["max", "average"]
@@ -31,15 +33,31 @@ class CnnConfig(Section):
     dropout: Fraction
     initialisation: Initialisation
 
+    @field_validator("kernel_sizes", "strides")
+    @classmethod
+    def _one_per_layer(cls, sizes: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        channels = info.data.get("channels", sizes)
+        if len(sizes) != len(channels) and (sizes or info.field_name == "kernel_sizes"):
+            raise ValueError(f"should have one size per entry of model.channels ({len(channels)})")
+        return sizes
+
     @field_validator("kernel_sizes")
     @classmethod
-    def _one_kernel_per_layer(cls, sizes: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
-        channels = info.data.get("channels", sizes)
-        if len(sizes) != len(channels):
-            raise ValueError(f"should have one size per entry of model.channels ({len(channels)})")
+    def _odd_for_same(cls, sizes: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
         if info.data.get("padding") == "same" and any(size % 2 == 0 for size in sizes):
             raise ValueError(f"should be odd where model.padding is same, not {list(sizes)}")
         return sizes
+
+    def windows(self) -> list[tuple[int, int, int]]:
+        """Each convolution's kernel size, its stride, and the size of the pool after it.
+
+        A stride above 1 takes the place of the pool.
+        """
+        strides = self.strides or (1,) * len(self.channels)
+        return [
+            (kernel, stride, self.pool_size if stride == 1 else 1)
+            for kernel, stride in zip(self.kernel_sizes, strides, strict=True)
+        ]
 
     def check_image(self, height: int, width: int) -> None:
         """Raise UserError, naming the key, if images of this size are too small."""
@@ -51,7 +69,7 @@ class CnnConfig(Section):
         Raises UserError, naming the key, for a kernel or a pool larger than what it slides over.
         """
         sizes = []
-        for layer, kernel in enumerate(self.kernel_sizes):
+        for layer, (kernel, stride, pool) in enumerate(self.windows()):
             if kernel > min(height, width):
                 raise UserError(
                     f"model.kernel_sizes[{layer}]: should be at most {min(height, width)}, "
@@ -59,12 +77,13 @@ class CnnConfig(Section):
                 )
             if self.padding == "valid":
                 height, width = height - kernel + 1, width - kernel + 1
-            if self.pool_size > min(height, width):
+            height, width = math.ceil(height / stride), math.ceil(width / stride)
+            if pool > min(height, width):
                 raise UserError(
                     f"model.pool_size: should be at most {min(height, width)}, the size of the "
-                    f"feature map after convolution {layer}, not {self.pool_size}"
+                    f"feature map after convolution {layer}, not {pool}"
                 )
-            height, width = height // self.pool_size, width // self.pool_size
+            height, width = height // pool, width // pool
             sizes.append((height, width))
         return sizes
 

@@ -27,8 +27,10 @@ class CNN(Network):
         inputs = [channels, *config.channels[:-1]]
         self.convolutions = nn.Sequential(
             *(
-                _convolution(config, *sizes)
-                for sizes in zip(inputs, config.channels, config.kernel_sizes, strict=True)
+                _convolution(config, before, after, *windows)
+                for before, after, windows in zip(
+                    inputs, config.channels, config.windows(), strict=True
+                )
             )
         )
         height, width = config.map_sizes(height, width)[-1]
@@ -45,18 +47,21 @@ class CNN(Network):
         return features
 
 
-def _convolution(config: CnnConfig, inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+def _convolution(
+    config: CnnConfig, inputs: int, outputs: int, kernel: int, stride: int, pool: int
+) -> nn.Sequential:
     # skip_init: PyTorch would draw weights from its global generator, only to be overwritten.
     convolution = nn.utils.skip_init(
         nn.Conv2d,
         inputs,
         outputs,
         kernel,
+        stride,
         padding=kernel // 2 if config.padding == "same" else 0,
         bias=not config.batch_norm,
     )
     norm = [nn.BatchNorm2d(outputs)] if config.batch_norm else []
     # Pooling before the activation leaves a quarter of the values to activate. For max pooling and
     # an increasing activation the result is the same. Measured: a sixth off each step.
-    pool = [POOLS[config.pool](config.pool_size)] if config.pool_size > 1 else []
-    return nn.Sequential(convolution, *norm, *pool, ACTIVATIONS[config.activation]())
+    pools = [POOLS[config.pool](pool)] if pool > 1 else []
+    return nn.Sequential(convolution, *norm, *pools, ACTIVATIONS[config.activation]())

@@ -70,6 +70,7 @@ def test_a_stage_refuses_what_is_wrong_in_another_section(params_file: Path) -> 
         ({"model__kernel_sizes": [4, 3]}, r"model\.kernel_sizes: should be odd"),
         ({"model__kernel_sizes": [3, 15]}, r"model\.kernel_sizes\[1\]: should be at most 14"),
         ({"model__kernel_sizes": [29, 3]}, r"model\.kernel_sizes\[0\]: should be at most 28"),
+        ({"model__strides": [2]}, r"model\.strides: should have one size per entry of model.chan"),
         ({"model__pool_size": 29}, r"model\.pool_size: should be at most 28"),
         ({"model__channels": 32}, r"model\.channels: should be a list, not 32"),
         ({"model__hidden": [10**12]}, r"model\.hidden\[0\]: .*less than or equal to 65536"),

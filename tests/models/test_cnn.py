@@ -49,6 +49,8 @@ def test_every_configuration_gives_logits(
         ({"padding": "valid", "kernel_sizes": [4, 3]}, (1, 28, 28), 8 * 5 * 5),
         ({"pool_size": 1}, (1, 28, 28), 8 * 28 * 28),
         ({"pool_size": 3}, (1, 28, 28), 8 * 3 * 3),
+        ({"strides": [2, 1]}, (1, 28, 28), 8 * 7 * 7),
+        ({"strides": [3, 3], "padding": "valid"}, (1, 28, 20), 8 * 3 * 2),
         ({"hidden": []}, (3, 32, 20), 8 * 8 * 5),
     ],
     ids=str,

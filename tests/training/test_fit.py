@@ -304,6 +304,7 @@ ALIVE: dict[str, tuple[Any, dict[str, Any]]] = {
     "model.channels": ([4, 9], {}),
     "model.padding": ("valid", {}),
     "model.kernel_sizes": ([3, 5], {}),
+    "model.strides": ([2, 1], {}),
     "model.batch_norm": (False, {}),
     "model.activation": ("gelu", {}),
     "model.pool": ("average", {}),

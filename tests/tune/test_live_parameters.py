@@ -71,6 +71,7 @@ LIVE: dict[str, tuple[Any, dict[str, Any]]] = {
     "model.channels": ([4, 4], {}),
     "model.padding": ("valid", {}),
     "model.kernel_sizes": ([5, 3], {}),
+    "model.strides": ([2, 1], {}),
     "model.batch_norm": (False, {}),
     "model.activation": ("tanh", {}),
     "model.pool": ("average", {}),
