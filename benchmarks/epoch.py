@@ -122,8 +122,7 @@ def main() -> None:
         for name in sys.argv[1:] or RECIPES:
             recipe = load_params(Recipe, paths.RECIPES / f"{name}.yaml")
             here, there = ours(recipe), textbook(recipe, folder)
-            here(), there()
-            pairs = in_turn(here, there, PAIRS)
+            pairs = in_turn(here, there, 1 + PAIRS)[1:]
             scaled = [(first * EPOCH / IMAGES, second * EPOCH / IMAGES) for first, second in pairs]
             wanted = WANTED.get(name, ELSE_WANTED)
             record(3, f"epoch of {name}", "textbook's DataLoader loop", "s", scaled, wanted)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from src.data.imageset import ImageSet, batches
 
-BATCH = 1000  # fills a GPU, and fits into any memory
+BATCH = 250  # its activations fit into a processor's cache: twice as fast there as 1,000
 
 
 class Score(NamedTuple):

@@ -150,7 +150,7 @@ def _recipes() -> Page:
     ]
     tables = [Table("means over the seeds", columns)]
     section = Section("Side by side", words, tables, [paths.RECIPES / "table.svg"])
-    lead = "Networks of published articles, and one for daily use, on official MNIST."
+    lead = "Networks of published articles, one for daily use, and a fast one, on official MNIST."
     return Page("Recipes", [lead], [section])
 
 

@@ -80,7 +80,7 @@ def test_the_settings_are_those_of_the_article(recipe: str, told: tuple[object, 
     # Nothing that the articles do not have.
     assert model.name == "cnn"
     assert (model.batch_norm, model.dropout, model.padding) == (False, 0, "valid")
-    assert (model.activation, model.pool, model.pool_size) == ("relu", "max", 2)
+    assert (model.activation, model.pool, model.pool_size, model.strides) == ("relu", "max", 2, ())
     assert (optimizer.weight_decay, optimizer.nesterov, optimizer.betas) == (0, False, (0.9, 0.999))
     assert (train.schedule.name, train.label_smoothing, train.clip_norm) == ("constant", 0, None)
     assert {*train.augment.model_dump().values()} == {0}
