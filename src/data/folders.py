@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from src.core.errors import UserError
-from src.data.idx import Array, read_idx, read_shape
+from src.data.idx import Array, read_idx, read_shape, same_content
 
 MOST_CLASSES = 1_000
 CLASSES = "classes.txt"  # a name per line, the first label's first
@@ -50,7 +48,7 @@ def _only(folder: Path, beginning: str) -> Path:
 
 def _either(plain: Path, packed: Path) -> Path:
     """One of a file and its packed copy, which a download may leave beside it."""
-    if np.array_equal(read_idx(plain), read_idx(packed)):
+    if same_content(plain, packed):
         return plain
     raise UserError(f"{plain}: differs from {packed.name} beside it; keep the right one of them")
 
@@ -65,13 +63,6 @@ def inspect(folder: Path) -> Contents:
     first, classes = _classes(folder, train_labels, test_labels)
     _check_labels(files, train_labels - first, test_labels - first, classes)
     return Contents(shape[1], shape[2], classes, shape[0], first)
-
-
-def read_arrays(folder: Path) -> list[Array]:
-    """Images and labels for training, then for testing; labels count from 0."""
-    first = inspect(folder).first_label
-    train_images, train_labels, test_images, test_labels = map(read_idx, find_files(folder))
-    return [train_images, train_labels - first, test_images, test_labels - first]
 
 
 def _check_shapes(files: IdxFiles, shape: tuple[int, ...], test_shape: tuple[int, ...]) -> None:

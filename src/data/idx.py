@@ -9,8 +9,9 @@ import gzip
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import starmap, zip_longest
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,7 +34,8 @@ TYPES: dict[int, np.dtype[Any]] = {
 }
 CODES = {kind: code for code, kind in TYPES.items()}
 MAX_DIMENSIONS = 4  # images, height, width, and channels of the colour variants
-MAX_BYTES = 1 << 32  # of values: they are held in memory, and a small gzip file can hold far more
+MAX_BYTES = 1 << 32  # of values: a small gzip file can hold far more
+PIECE = 1 << 22  # bytes that are read at a time
 GZIP = b"\x1f\x8b"
 
 Bytes = npt.NDArray[np.uint8]
@@ -46,16 +48,33 @@ def read_idx(path: Path) -> Array:
     Types are uint8, int16 and int32. Raises UserError, naming the file, for anything but a header
     followed by exactly its values.
     """
+    return np.concatenate([*read_pieces(path)])
+
+
+def read_pieces(path: Path) -> Iterator[Array]:
+    """What `read_idx` returns, in pieces of a few MB along the first dimension: of any length.
+
+    That the file is sound is known only after the last.
+    """
     with _opened(path) as stream:
         kind, shape = _read_header(stream, path)
-        size = math.prod(shape) * kind.itemsize
-        if size > MAX_BYTES:
+        row = math.prod(shape[1:]) * kind.itemsize
+        if (size := shape[0] * row) > MAX_BYTES:
             raise UserError(f"{path}: its header announces {size} bytes; at most {MAX_BYTES} fit")
-        values = _read_exactly(stream, size, path, f"values of shape {shape}")
+        rows = max(1, PIECE // row)
+        for first in range(0, shape[0], rows):
+            count = min(rows, shape[0] - first)
+            values = _read_exactly(stream, count * row, path, f"values of shape {shape}")
+            piece = np.frombuffer(values, kind).reshape(count, *shape[1:])
+            yield piece.astype(kind.newbyteorder("="), copy=False)
         # Reading on also makes gzip verify its checksum.
         if stream.read(1):
             raise UserError(f"{path}: has more bytes than its header {shape} announces")
-    return np.frombuffer(values, dtype=kind).reshape(shape).astype(kind.newbyteorder("="))
+
+
+def same_content(one: Path, other: Path) -> bool:
+    """Whether two IDX files, gzipped or not, hold the same array."""
+    return all(starmap(np.array_equal, zip_longest(read_pieces(one), read_pieces(other))))
 
 
 def read_shape(path: Path) -> tuple[int, ...]:
@@ -104,9 +123,9 @@ def _read_exactly(stream: IO[bytes], count: int, path: Path, what: str) -> bytea
     # In pieces: a false header can announce more bytes than fit into memory; the file has fewer.
     data = bytearray()
     while len(data) < count:
-        piece = stream.read(min(count - len(data), 1 << 24))
+        piece = stream.read(min(count - len(data), PIECE))
         if not piece:
-            raise UserError(f"{path}: ends too early: {len(data)} of {count} bytes of its {what}")
+            raise UserError(f"{path}: ends too early, within its {what}")
         data += piece
     return data
 
@@ -117,14 +136,22 @@ def write_idx(path: Path, array: Array) -> None:
     Equal arrays give equal bytes. Stored, not deflated: builds of zlib compress to different
     bytes, and these are compared.
     """
-    kind = array.dtype.newbyteorder(">")
-    assert kind in CODES
-    assert 1 <= array.ndim <= MAX_DIMENSIONS
-    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, CODES[kind], array.ndim, *array.shape)
+    write_pieces(path, array.dtype, array.shape, [array])
+
+
+def write_pieces(
+    path: Path, kind: np.dtype[Any], shape: tuple[int, ...], pieces: Iterable[Array]
+) -> None:
+    """The same for values of this kind and shape, in pieces along the first dimension."""
+    stored = kind.newbyteorder(">")
+    assert stored in CODES
+    assert 1 <= len(shape) <= MAX_DIMENSIONS
+    header = struct.pack(f">BBBB{len(shape)}I", 0, 0, CODES[stored], len(shape), *shape)
     with (
         written_whole(path) as partial,
         partial.open("wb") as raw,
         gzip.GzipFile(filename="", mode="wb", compresslevel=0, fileobj=raw, mtime=0) as stream,
     ):
         stream.write(header)
-        stream.write(np.ascontiguousarray(array, kind).tobytes())
+        for piece in pieces:
+            stream.write(np.ascontiguousarray(piece, stored).tobytes())

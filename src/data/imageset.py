@@ -39,6 +39,10 @@ class ImageSet:
     def to(self, device: torch.device) -> Self:
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
+    def first_of(self, label: int, most: int) -> Tensor:
+        """The first images of a class, `most` at most."""
+        return self.images[(self.labels == label).nonzero().flatten()[:most]]
+
     def subset(self, indices: Tensor) -> Self:
         return replace(self, images=self.images[indices], labels=self.labels[indices])
 

@@ -1,7 +1,7 @@
 """What is in a data set: counts, pixels, duplicates, and what its classes look like."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 import torch
@@ -12,7 +12,7 @@ from src.core.paths import WARNINGS
 from src.core.plots import shortened
 from src.core.sheets import contact_sheet, filled_up
 from src.data.doubts import doubts
-from src.data.imageset import ImageSet
+from src.data.imageset import ImageSet, batches
 from src.data.pixels import histogram, mean_and_std
 from src.data.splits import Splits
 
@@ -80,36 +80,36 @@ def duplicates(roles: Mapping[str, Splits]) -> pd.DataFrame:
     Every role's test images are looked up in every role's other splits, since all of these train a
     model. A row per test image and split with copies: their number, index and class of the first.
     """
+    wanted = {key for splits in roles.values() for key in _keys(splits.test)}
     known: dict[bytes, dict[str, tuple[int, str, int]]] = {}
     for role, splits in roles.items():
         for split, data in (("train", splits.train), ("val", splits.val)):
-            for index, (key, label) in enumerate(_keys(data)):
+            for index, key in enumerate(_keys(data)):
+                if key not in wanted:  # most are not, and would take memory
+                    continue
                 places = known.setdefault(key, {})
-                first, name, copies = places.get(f"{role} {split}", (index, label, 0))
+                here = (index, data.classes[data.labels[index]], 0)
+                first, name, copies = places.get(f"{role} {split}", here)
                 places[f"{role} {split}"] = (first, name, copies + 1)
     rows = [
-        (role, test_index, test_label, found_in, *twin)
+        (role, index, splits.test.classes[splits.test.labels[index]], found_in, *twin)
         for role, splits in roles.items()
-        for test_index, (key, test_label) in enumerate(_keys(splits.test))
+        for index, key in enumerate(_keys(splits.test))
         for found_in, twin in known.get(key, {}).items()
     ]
     columns = ["test_set", "test_index", "test_class", "found_in", "index", "class", "copies"]
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 
-def _keys(data: ImageSet) -> list[tuple[bytes, str]]:
-    images = data.images.numpy()
-    return [
-        (hashlib.sha256(image).digest(), data.classes[label])
-        for image, label in zip(images, data.labels.tolist(), strict=True)
-    ]
+def _keys(data: ImageSet) -> Iterator[bytes]:
+    return (hashlib.sha256(image).digest() for image in data.images.numpy())
 
 
 def draw_samples(data: ImageSet) -> Figure:
     """The first images of each class, a row per class, of the first classes."""
     classes, shown = data.classes[:ROWS], []
     for label in range(len(classes)):
-        shown.append(filled_up(data.images[data.labels == label][:COLUMNS], COLUMNS))
+        shown.append(filled_up(data.first_of(label, COLUMNS), COLUMNS))
     title = "training images"
     if len(classes) < len(data.classes):
         title += f" of {len(classes)} of {len(data.classes)} classes"
@@ -119,8 +119,10 @@ def draw_samples(data: ImageSet) -> Figure:
 def draw_means(data: ImageSet) -> Figure:
     """The mean image of each of the first classes; 0 everywhere without images."""
     names = shortened(data.classes[:NAMED])
-    means = [
-        members.double().mean(0).nan_to_num().byte()
-        for members in (data.images[data.labels == label] for label in range(len(names)))
-    ]
-    return contact_sheet(torch.stack(means), names, "mean training images", 10)
+    sums = torch.zeros(len(names), *data.image_shape, dtype=torch.double)  # exact: of bytes
+    for images, labels in batches(data, 1000):
+        shown = labels < len(names)
+        sums.index_add_(0, labels[shown], images[shown].double())
+    counts = data.labels.bincount(minlength=len(names))[: len(names)]
+    means = (sums / counts[:, None, None, None]).nan_to_num().byte()
+    return contact_sheet(means, names, "mean training images", 10)

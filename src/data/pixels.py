@@ -6,8 +6,11 @@ from torch import Tensor
 
 def histogram(images: Tensor) -> Tensor:
     """How often each value occurs, int64 [C, 256], in images uint8 [N, C, H, W]."""
-    channels = images.transpose(0, 1).flatten(1)
-    return torch.stack([channel.bincount(minlength=256) for channel in channels])
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.int64)
+    for part in images.split(1000):  # each channel is copied
+        channels = part.transpose(0, 1).flatten(1)
+        counts += torch.stack([channel.bincount(minlength=256) for channel in channels])
+    return counts
 
 
 def mean_and_std(counts: Tensor) -> tuple[float, float]:

@@ -10,14 +10,19 @@ from src.core import paths
 from src.core.errors import UserError
 from src.core.files import write_text
 from src.data.catalogue import CATALOGUE, Facts, Packaged, Published
-from src.data.folders import CLASSES, inspect, read_arrays, read_class_names
+from src.data.folders import CLASSES, find_files, inspect, read_class_names
 from src.data.idx import (
     TEST_IMAGES,
     TEST_LABELS,
     TRAIN_IMAGES,
     TRAIN_LABELS,
     Array,
+    read_idx,
+    read_pieces,
+    read_shape,
+    same_content,
     write_idx,
+    write_pieces,
 )
 from src.data.mirrors import fetch
 from src.data.packaged import split
@@ -93,19 +98,28 @@ def obtain(dataset: str, folder: Path, downloads: Path) -> None:
 
 def is_current_copy(custom: Path, folder: Path) -> bool:
     """Whether custom data are still what was copied into `folder`."""
-    pairs = zip(read_arrays(custom), read_arrays(folder), strict=True)
-    if not all(np.array_equal(array, copy) for array, copy in pairs):
-        return False
-    return inspect(custom).classes == read_class_names(folder / CLASSES)
+    _, _, classes, _, first = inspect(custom)
+    pairs = [*zip(find_files(custom), find_files(folder), strict=True)]
+    return (
+        classes == read_class_names(folder / CLASSES)
+        and all(same_content(images, copy) for images, copy in pairs[::2])
+        and all(
+            np.array_equal(read_idx(labels) - first, read_idx(copy)) for labels, copy in pairs[1::2]
+        )
+    )
 
 
 def _copy_custom(custom: Path, folder: Path) -> None:
     """Whatever the files are called and however they are packed, the copies are as MNIST's are."""
-    names, first = inspect(custom).classes, inspect(custom).first_label
+    _, _, classes, _, first = inspect(custom)
     if first:
-        print(f"{custom}: labels count from 1: label 1 is the first class, called {names[0]}")
-    _write(folder, *read_arrays(custom))
-    write_text("".join(f"{name}\n" for name in names), folder / CLASSES)
+        print(f"{custom}: labels count from 1: label 1 is the first class, called {classes[0]}")
+    files = find_files(custom)
+    for path, name in ((files.train_images, TRAIN_IMAGES), (files.test_images, TEST_IMAGES)):
+        write_pieces(folder / name, np.dtype(np.uint8), read_shape(path), read_pieces(path))
+    for path, name in ((files.train_labels, TRAIN_LABELS), (files.test_labels, TEST_LABELS)):
+        write_idx(folder / name, read_idx(path) - first)
+    write_text("".join(f"{name}\n" for name in classes), folder / CLASSES)
 
 
 def _write(folder: Path, *arrays: Array) -> None:

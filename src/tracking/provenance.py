@@ -175,7 +175,8 @@ def md5(path: Path) -> str:
         return _md5_of_folder(path, files, ignored, lambda file: md5(path / file))
     if not path.exists():
         raise UserError(f"{path}: not found; `dvc repro` makes it")
-    return _md5_of(path.read_bytes())
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def md5_in_git(commit: str, path: str) -> str | None:

@@ -12,7 +12,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from torchvision.datasets.mnist import read_image_file
 
 from src.core.errors import UserError
-from src.data.idx import Bytes, read_idx, read_shape, write_idx
+from src.data import idx
+from src.data.idx import Bytes, read_idx, read_pieces, read_shape, write_idx
 
 IMAGES = arrays(np.uint8, array_shapes(min_dims=1, max_dims=4, max_side=5))
 files = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -33,6 +34,17 @@ def test_what_is_written_is_read(tmp_path: Path, array: Bytes) -> None:
     write_idx(tmp_path / "a.gz", array)
     assert np.array_equal(read_idx(tmp_path / "a.gz"), array)
     assert gzip.decompress((tmp_path / "a.gz").read_bytes()) == content(array)
+
+
+@given(array=IMAGES, most=st.integers(1, 100))
+@files
+def test_it_is_read_in_pieces(tmp_path: Path, array: Bytes, most: int) -> None:
+    write_idx(tmp_path / "a.gz", array)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(idx, "PIECE", most)
+        pieces = [*read_pieces(tmp_path / "a.gz")]
+    assert all(piece.nbytes <= most or len(piece) == 1 for piece in pieces)
+    assert np.array_equal(np.concatenate(pieces), array)
 
 
 @given(array=IMAGES, data=st.data())

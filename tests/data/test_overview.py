@@ -53,6 +53,20 @@ def test_a_test_image_that_trains_or_validates_is_found_in_either_role(few: Spli
     ]
 
 
+def test_every_copy_is_counted_and_the_first_is_named(few: Splits) -> None:
+    image = few.test.images[7]
+    train = few.train.subset(torch.arange(400))
+    train.images[[20, 300]] = image
+    [found] = duplicates({"source": few._replace(train=train)}).to_dict("records")
+    name = few.train.classes[int(few.train.labels[20])]
+    assert (found["test_index"], found["index"], found["class"], found["copies"]) == (
+        7,
+        20,
+        name,
+        2,
+    )
+
+
 class Record:
     """Forgets what it is given: tests/tracking tests the real one."""
 

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from src.core.errors import UserError
 from src.core.runtime import generator
 from src.data.catalogue import DIGITS
 from src.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Bytes, write_idx
-from src.data.imageset import draw_per_class
+from src.data.imageset import draw_per_class, load_images, save_images
 from src.data.splits import Splits, read_splits
 
 
@@ -43,6 +44,31 @@ def test_no_image_is_lost_or_in_two_splits(tmp_path: Path) -> None:
     splits = read(write_set(tmp_path, images=images))
     first = sorted([*splits.train.images[:, 0, 0, 0], *splits.val.images[:, 0, 0, 0]])
     assert [int(value) for value in first] == images[:, 0, 0].tolist()
+
+
+def test_images_take_no_memory(tmp_path: Path) -> None:
+    """However many: they are mapped from files, and were read piece by piece."""
+    images = np.random.default_rng(0).integers(0, 256, (20, 1000, 1000), np.uint8)
+    labels = np.array([0, 1] * 10, np.uint8)
+    write_set(tmp_path / "raw", images=images, labels=labels, test_images=images[:2])
+    before = anonymous()
+    splits = read(tmp_path / "raw")
+    save_images(tmp_path / "train", splits.train)
+    loaded = load_images(tmp_path / "train")
+    assert int(loaded.images.max()) == 255
+    assert anonymous() - before < images.nbytes / 2
+    assert {path.name for path in (tmp_path / "raw").iterdir()} == {
+        *(TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+    }
+    again = torch.from_numpy(images)[:, None]
+    assert torch.equal(torch.cat([splits.train.images, splits.val.images]).sum(0), again.sum(0))
+
+
+def anonymous() -> int:
+    """Bytes of this process that are in memory, and in no file."""
+    found = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1]) * 1024
 
 
 def split(raw: Path, seed: int) -> Splits:
