@@ -16,7 +16,7 @@ MODULES = {
     4: "keras",
     5: "batches",
     6: "sweep",
-    7: "fifty",
+    7: "sweep",
     8: "stages",
     9: "overhead",
     10: "answers",

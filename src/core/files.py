@@ -1,7 +1,7 @@
 """Files that are written whole or not at all, and locks that say whom they wait for."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -36,15 +36,23 @@ def write_bytes(content: bytes, path: Path) -> None:
 
 
 @contextmanager
-def waited_for(lock: Path, holder: str) -> Iterator[None]:
-    """Hold a lock for the length of the block; says who holds it if that takes time."""
+def waited_for(
+    lock: Path, holder: str, meanwhile: Callable[[], object] = lambda: None
+) -> Iterator[None]:
+    """Hold a lock for the length of the block; says who holds it if that takes time.
+
+    meanwhile: called each second of waiting; what it raises ends that.
+    """
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock)
     try:
         held.acquire(timeout=0)
     except Timeout:
         print(f"Waiting for {holder}.", flush=True)
-        held.acquire()
+    while not held.is_locked:
+        meanwhile()
+        with suppress(Timeout):
+            held.acquire(timeout=1)
     try:
         yield
     finally:

@@ -34,44 +34,46 @@ class Candidate:
     def jobs(self) -> dict[str, Scratch]:
         """The trainings of a confirmation, by the key under which the study stores their results.
 
-        The first has the seed of the sweep, as the train stage will have it. The others have fresh
-        seeds, which had no influence on the choice of the trial.
+        Their seeds are fresh: they had no influence on the choice of the trial.
         """
+        return dict(
+            self._training(offset) for offset in range(1, 1 + self.params.tune.confirm.seeds)
+        )
+
+    def rehearsal(self) -> tuple[str, Scratch]:
+        """The training with the seed of the file, as the train stage will do it, and its key."""
+        return self._training(0)
+
+    def _training(self, offset: int) -> tuple[str, Scratch]:
         params = self.params
-        jobs = {}
-        for offset in range(1 + params.tune.confirm.seeds):
-            job = Scratch(
-                train=params.train,
-                seed=(params.seed + offset) % 2**32,
-                model=params.model,
-                tests=(VAL,),
-            )
-            # Without defaults: results from before those values existed stay valid.
-            sections = [
-                section.model_dump(exclude_defaults=True)
-                for section in (job.model, job.train, params.runtime)
-            ]
-            digest = hashlib.sha256(json.dumps([*sections, job.seed]).encode()).hexdigest()
-            jobs[f"confirmed.{digest[:32]}"] = job
-        return jobs
+        job = Scratch(
+            train=params.train,
+            seed=(params.seed + offset) % 2**32,
+            model=params.model,
+            tests=(VAL,),
+        )
+        # Without defaults: results from before those values existed stay valid.
+        sections = [
+            section.model_dump(exclude_defaults=True)
+            for section in (job.model, job.train, params.runtime)
+        ]
+        digest = hashlib.sha256(json.dumps([*sections, job.seed]).encode()).hexdigest()
+        return f"confirmed.{digest[:32]}", job
 
 
 @dataclass(frozen=True)
 class Confirmed:
-    """A candidate's results with every seed: first the seed of the sweep, then the fresh ones.
+    """A candidate's results with every fresh seed.
 
-    Comparisons use fresh seeds only: with the seed of the sweep, a trial may have won by luck.
+    Comparisons use these alone: with the seed of the sweep, a trial may have won by luck.
     """
 
     candidate: Candidate
-    all_losses: list[float]  # of validation, in nats
-    all_accuracies: list[float]  # 0 to 1
+    losses: list[float]  # of validation, in nats
+    accuracies: list[float]  # 0 to 1
     correct: np.ndarray  # bool [seeds, images]: validation images that are predicted correctly
-
-    @property
-    def losses(self) -> list[float]:
-        """The validation losses with fresh seeds."""
-        return self.all_losses[1:]
+    # With the seed of the file: what the train stage will log. Of the winner only.
+    rehearsed: Mapping[str, Any] | None = None
 
     @property
     def mean(self) -> float:
@@ -85,30 +87,30 @@ class Confirmed:
 
     @property
     def accuracy(self) -> float:
-        """The mean accuracy with fresh seeds, 0 to 1."""
-        return float(np.mean(self.all_accuracies[1:]))
+        """The mean of `accuracies`."""
+        return float(np.mean(self.accuracies))
 
     @property
     def times_correct(self) -> np.ndarray:
-        """For each validation image, by how many fresh seeds it is predicted correctly: int [N]."""
-        times: np.ndarray = np.sum(self.correct[1:], axis=0, dtype=int)
+        """For each validation image, by how many seeds it is predicted correctly: int [N]."""
+        times: np.ndarray = np.sum(self.correct, axis=0, dtype=int)
         return times
 
     def table(self) -> pd.DataFrame:
         """A row for each seed: candidate, seed, val_loss, val_accuracy."""
-        return pd.DataFrame(
-            {
-                "candidate": self.candidate.name,
-                "seed": [job.seed for job in self.candidate.jobs().values()],
-                "val_loss": self.all_losses,
-                "val_accuracy": self.all_accuracies,
-            }
-        )
+        seeds = [job.seed for job in self.candidate.jobs().values()]
+        rows = [*zip(seeds, self.losses, self.accuracies, strict=True)]
+        if self.rehearsed:
+            numbers = self.rehearsed["val_loss"], self.rehearsed["val_accuracy"]
+            rows.insert(0, (self.candidate.params.seed, *numbers))
+        table = pd.DataFrame(rows, columns=["seed", "val_loss", "val_accuracy"])
+        table.insert(0, "candidate", self.candidate.name)
+        return table
 
 
 @dataclass(frozen=True)
 class Confirmation:
-    """The results of the candidates that were trained with every seed without failing."""
+    """The results of the candidates that were trained with every fresh seed without failing."""
 
     trials: list[Confirmed]
     present: Confirmed | None  # the present parameters
@@ -172,20 +174,35 @@ def confirm(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> No
     UserError if no candidate is a trial, or if MAX_TRIES workers die of one training.
     """
     _check_any(study, chosen)
+    _train(study, executor, [(one, *job) for one in chosen for job in one.jobs().items()])
+
+
+def rehearse(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> None:
+    """Train the winner as the train stage will, once all candidates are confirmed.
+
+    If that fails, it cannot win, and the next one is trained. `executor` has the threads of the
+    stage: another number of them changes the last digits.
+    """
+    while (winner := load_confirmation(study, chosen).winner) and not winner.rehearsed:
+        _train(study, executor, [(winner.candidate, *winner.candidate.rehearsal())])
+
+
+def _train(
+    study: Study, executor: Executor, trainings: Sequence[tuple[Candidate, str, Scratch]]
+) -> None:
     missing = {
-        key: (f"{candidate.name}, seed {job.seed}", job)
-        for candidate in chosen
-        for key, job in candidate.jobs().items()
+        f"{candidate.name}, seed {job.seed}": (key, job)
+        for candidate, key, job in trainings
         if study.load_result(key) is None
     }
-    keys = {name: key for key, (name, _) in missing.items()}
+    keys = {name: key for name, (key, _) in missing.items()}
 
     def keep(name: str, outcome: Finished | Failed) -> None:
         study.save_result(keys[name], _result(outcome))
 
     epochs = sum(job.train.epochs for _, job in missing.values())
     with Progress("confirm", keys, epochs) as progress:
-        batch = Batch(dict(missing.values()), keep, [progress])
+        batch = Batch({name: job for name, (_, job) in missing.items()}, keep, [progress])
         run(executor, batch)
     for name, reason in batch.failed.items():
         if study.load_result(keys[name]) is None:
@@ -213,13 +230,15 @@ def _check_any(study: Study, chosen: Sequence[Candidate]) -> None:
 def load_confirmation(study: Study, chosen: Sequence[Candidate]) -> Confirmation:
     """The saved results of the candidates. The last candidate must be the present parameters."""
     results = [[study.load_result(key) for key in candidate.jobs()] for candidate in chosen]
-    *trials, present = map(_confirmed, chosen, results)
+    rehearsals = [study.load_result(candidate.rehearsal()[0]) for candidate in chosen]
+    *trials, present = map(_confirmed, chosen, results, rehearsals)
     missing = sum(None in seeds for seeds in results)
     return Confirmation([trial for trial in trials if trial], present, missing)
 
 
-def _confirmed(candidate: Candidate, results: Sequence[Any]) -> Confirmed | None:
-    if any(result is None or "failed" in result for result in results):
+def _confirmed(candidate: Candidate, results: Sequence[Any], rehearsed: Any) -> Confirmed | None:
+    """None if a training is missing or has failed."""
+    if None in results or any("failed" in result for result in (*results, rehearsed or {})):
         return None
     return Confirmed(
         candidate,
@@ -229,4 +248,5 @@ def _confirmed(candidate: Candidate, results: Sequence[Any]) -> Confirmed | None
             [np.unpackbits(np.frombuffer(bytes.fromhex(r["correct"]), np.uint8)) for r in results],
             dtype=bool,
         ),
+        rehearsed,
     )

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from src.core.files import waited_for, write_text
 from src.core.finding import SUMMARY
 from src.core.signals import Interruption
 from src.core.terminal import wrapped
+from src.execution.executor import Executor
 from src.execution.launch import launched
 from src.execution.scheduler import run
 from src.pages.studies import write_study
 from src.tracking.nested import TrackedStudy
 from src.tracking.store import TUNE
-from src.tune.confirm import candidates, confirm, load_confirmation
+from src.tune.confirm import candidates, confirm, load_confirmation, rehearse
 from src.tune.results import ended_trials, metrics, write_report
 from src.tune.status import SweepProgress
 from src.tune.study import Study
@@ -48,9 +50,7 @@ class Session:
         """
         self.csv.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._run_trials()
-            if self.study.is_done(self.wanted):
-                self._confirm()
+            self._train()
         except UserError:  # which says itself how to go on
             self._report(advise=False)
             raise
@@ -59,27 +59,31 @@ class Session:
             raise
         return self._report()
 
-    def _run_trials(self) -> None:
-        runtime = self.params.runtime.one_thread()
+    def _train(self) -> None:
+        runtime = self.params.runtime
+        with launched(self.workers, runtime.one_thread(), self.images, self.check) as executor:
+            self._run_trials(executor)
+            if not self.study.is_done(self.wanted):
+                return
+            chosen = candidates(self.study, self.params)
+            with self._alone(executor):
+                confirm(self.study, executor, chosen)
+        # With as many threads as the train stage has: another number changes the last digits.
+        with launched(1, runtime, self.images, self.check) as executor, self._alone(executor):
+            rehearse(self.study, executor, chosen)
+
+    def _run_trials(self, executor: Executor) -> None:
         deadline = time.monotonic() + self.timeout
-        with (
-            SweepProgress(self.study, self.wanted) as progress,
-            launched(self.workers, runtime, self.images, self.check) as executor,
-        ):
+        with SweepProgress(self.study, self.wanted) as progress:
             run(executor, Trials(self.study, self.wanted, deadline, [progress, self.tracker]))
 
-    def _confirm(self) -> None:
-        # With as many threads as the train stage has, and so with fewer workers.
-        runtime = self.params.runtime
-        size = max(1, self.workers // runtime.threads)
-        with (
-            waited_for(
-                self.csv.with_suffix(".confirm.lock"),
-                f"another process that confirms the winner of study {self.study.name}",
-            ),
-            launched(size, runtime, self.images, self.check) as executor,
-        ):
-            confirm(self.study, executor, candidates(self.study, self.params))
+    def _alone(self, executor: Executor) -> AbstractContextManager[None]:
+        """One process at a time confirms; while this one waits, Ctrl-C takes effect."""
+        return waited_for(
+            self.csv.with_suffix(".confirm.lock"),
+            f"another process that confirms the winner of study {self.study.name}",
+            lambda: [*executor.messages(0)],
+        )
 
     def _report(self, *, advise: bool = True) -> dict[str, object]:
         with FileLock(self.csv.with_suffix(".report.lock")), Interruption():

@@ -20,6 +20,7 @@ from src.tune.confirm import (
     choose,
     confirm,
     load_confirmation,
+    rehearse,
 )
 from src.tune.study import Study
 from src.tune.verdict import describe
@@ -52,12 +53,10 @@ OTHERS: dict[str, Any] = {
 
 
 def made_up(name: str, losses: list[float], correct: list[int], **about: Any) -> Confirmed:
-    """correct: for each image, by how many fresh seeds it is predicted correctly."""
+    """correct: for each image, by how many seeds it is predicted correctly."""
     params = shrunk(train__batch_size=about.pop("batch_size", 32))
-    candidate = Candidate(name, params, **about)
-    # Perfect with the seed of the sweep, which must not count.
-    rows = [[True] * len(correct), *([n > row for n in correct] for row in range(len(losses)))]
-    return Confirmed(candidate, [0.0, *losses], [1.0, *([0.9] * len(losses))], np.array(rows))
+    rows = [[n > row for n in correct] for row in range(len(losses))]
+    return Confirmed(Candidate(name, params, **about), losses, [0.9] * len(losses), np.array(rows))
 
 
 def test_candidates_are_the_best_distinct_complete_trials_and_the_present_parameters(
@@ -70,9 +69,12 @@ def test_candidates_are_the_best_distinct_complete_trials_and_the_present_parame
     assert found[-1].params == PRESENT
 
 
-def test_a_candidate_is_trained_with_the_seed_in_the_file_and_the_next_ones() -> None:
+def test_a_candidate_is_trained_with_the_seeds_after_that_of_the_file() -> None:
     candidate = Candidate("params.yaml", shrunk(seed=2**32 - 1, tune__confirm__seeds=3))
-    assert [job.seed for job in candidate.jobs().values()] == [2**32 - 1, 0, 1, 2]
+    assert [job.seed for job in candidate.jobs().values()] == [0, 1, 2]
+    key, job = candidate.rehearsal()
+    assert job.seed == 2**32 - 1
+    assert key not in candidate.jobs()
 
 
 @pytest.mark.parametrize("key", ["train__epochs", "model__hidden", "runtime__threads", "seed"])
@@ -89,18 +91,37 @@ def test_confirming_trains_each_candidate_once_per_seed(
     found = candidates(study, PRESENT)
     confirm(study, executor, found)
     printed = capsys.readouterr().out.splitlines()
-    assert len(printed) == 3 * (1 + 2)
-    assert printed[0].startswith("trial 3, seed 0     complete  val loss ")
+    assert len(printed) == 3 * 2
+    assert printed[0].startswith("trial 3, seed 1     complete  val loss ")
     confirmation = load_confirmation(study, found)
     assert [one.candidate.name for one in confirmation.trials] == ["trial 3", "trial 1"]
     assert confirmation.present is not None
+    assert confirmation.winner is not None
     assert confirmation.winner == min(confirmation.trials, key=lambda one: one.mean)
     for one in confirmation.trials:
         assert len(set(one.losses)) == 2
-        assert one.all_losses[0] not in one.losses
         assert one.times_correct[:100].sum() == round(100 * 2 * one.accuracy)
+    rehearse(study, executor, found)
+    assert capsys.readouterr().out.startswith(f"{confirmation.winner.candidate.name}, seed 0 ")
+    tables = [one.table() for one in load_confirmation(study, found).confirmed]
+    assert [table["seed"].to_list() for table in tables].count([0, 1, 2]) == 1
     confirm(study, executor, found)
+    rehearse(study, executor, found)
     assert capsys.readouterr().out == ""
+
+
+def test_a_candidate_that_fails_with_the_seed_of_the_file_cannot_win(study: Study) -> None:
+    found = candidates(study, PRESENT)
+    for loss, candidate in zip((0.2, 0.3, 0.1), found, strict=True):
+        for key in candidate.jobs():
+            study.save_result(key, {"val_loss": loss, "val_accuracy": 0.9, "correct": "00"})
+    winner = load_confirmation(study, found).winner
+    assert winner is not None
+    assert winner.candidate == found[0]
+    study.save_result(found[0].rehearsal()[0], {"failed": "the loss became nan"})
+    winner = load_confirmation(study, found).winner
+    assert winner is not None
+    assert winner.candidate == found[1]
 
 
 def test_a_candidate_that_fails_with_a_seed_cannot_win(
@@ -156,7 +177,7 @@ def test_a_bug_ends_a_confirmation_with_its_traceback(
 
     monkeypatch.setattr(executor, "messages", broken)
     found = candidates(study, PRESENT)[:1]
-    with pytest.raises(WorkerError, match="trial 3, seed 0: KeyError: 'x'") as caught:
+    with pytest.raises(WorkerError, match="trial 3, seed 1: KeyError: 'x'") as caught:
         confirm(study, executor, found)
     assert "in a worker process:\nthe traceback" in trace(caught.value)
     assert all(study.load_result(key) is None for key in found[0].jobs())

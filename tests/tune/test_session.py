@@ -1,11 +1,15 @@
 """One call of the sweep: made-up trials, real confirmation and report."""
 
+import os
 import shutil
+import signal
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 from mlflow import MlflowClient
 
 from src.core.tables import read_table
@@ -97,6 +101,19 @@ def test_a_study_with_enough_trials_is_confirmed_and_reported(
     assert chosen.name == fresh.idxmin()
     worse = fresh.min() > tracker.metrics["present_val_loss_mean"]
     assert ("NO improvement" in why) == worse
+
+
+def test_waiting_for_another_process_that_confirms_can_be_interrupted(
+    begin: BeginStudy, workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = begin()
+    complete(study, 2)
+    lock = Path("reports/tune/study.confirm.lock")
+    lock.parent.mkdir(parents=True)
+    Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with FileLock(lock), pytest.raises(KeyboardInterrupt):
+        run(study, wanted=2)
+    assert "Waiting for another process that confirms the winner" in capsys.readouterr().out
 
 
 def test_no_trial_starts_after_the_timeout(
