@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision.utils import make_grid
 
 from src.core.plots import blank
 
@@ -56,11 +55,11 @@ def contact_sheet(
 
 def _arranged(images: Tensor, columns: int, gap: int, room: int) -> Tensor:
     """As one, [3, height, width], with room for a caption below each; lengths in pixels."""
-    cells = F.pad(on_paper(images), (0, 0, 0, room), value=PAPER)
-    if len(cells) == 1:  # which make_grid would leave without a margin
-        return F.pad(cells[0], (gap, gap, gap, gap), value=PAPER)
-    sheet: Tensor = make_grid(cells, columns, gap, pad_value=PAPER)
-    return sheet
+    across = min(columns, len(images))
+    down = -(-len(images) // across)
+    cells = F.pad(filled_up(images, down * across), (gap, 0, gap, room), value=PAPER)
+    rows = cells.unflatten(0, (down, across)).permute(2, 0, 3, 1, 4)  # 3, down, H, across, W
+    return F.pad(rows.flatten(3).flatten(1, 2), (0, gap, 0, gap), value=PAPER)
 
 
 def _drawn(sheet: Tensor, pixel: float, title: str, alt: str) -> tuple[Figure, Axes]:
