@@ -18,10 +18,7 @@ def augment(images: Tensor, config: AugmentConfig, generator: torch.Generator) -
     if config.shift == config.rotation == config.scale == 0:
         return images
 
-    def uniform(limit: float) -> Tensor:
-        draws = torch.rand(len(images), generator=generator, device=images.device)
-        return (2 * draws - 1) * limit
-
-    angle = uniform(math.radians(config.rotation))
-    size = 1 + uniform(config.scale)
-    return warp(images, angle, size, across=uniform(config.shift), down=uniform(config.shift))
+    limits = (math.radians(config.rotation), config.scale, config.shift, config.shift)
+    draws = 2 * torch.rand(4, len(images), generator=generator, device=images.device) - 1
+    angle, growth, across, down = (draw * limit for draw, limit in zip(draws, limits, strict=True))
+    return warp(images, angle, 1 + growth, across, down)

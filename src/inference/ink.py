@@ -33,20 +33,23 @@ def inked(image: np.ndarray) -> tuple[np.ndarray, bool]:
 def _is_light(image: np.ndarray) -> bool:
     """Whether the strokes are lighter than what is around them."""
     high = image - _blurred(image, BLUR)
-    skew = float((high**3).mean() / max(float((high**2).mean()) ** 1.5, 1e-6))
-    dark_border = float((border(image) < otsu(image)).mean())
+    squares = high * high
+    skew = float((squares * high).mean() / max(float(squares.mean()) ** 1.5, 1e-6))
+    if abs(skew) >= MIN_SKEW:
+        return skew > 0
     # Strokes that fill the picture are not skewed: what is at most of its border is the background.
-    if abs(skew) < MIN_SKEW and abs(dark_border - 0.5) > BORDER_MARGIN:
-        return dark_border > 0.5
-    return skew > 0
+    dark_border = float((border(image) < otsu(image)).mean())
+    return dark_border > 0.5 if abs(dark_border - 0.5) > BORDER_MARGIN else skew > 0
 
 
 def _of_two_tones(dark: np.ndarray) -> np.ndarray | None:
     """The ink, dark, of a picture of two tones, however broad its strokes; else None."""
     inked = dark < otsu(dark)
     spread = dark[inked].var() * inked.mean() + dark[~inked].var() * (1 - inked.mean())
+    if spread > MAX_VARIANCE * dark.var():
+        return None
     broadest = ndimage.distance_transform_edt(np.pad(inked, 1, "edge")).max()
-    if spread > MAX_VARIANCE * dark.var() or broadest > MAX_STROKE * max(dark.shape):
+    if broadest > MAX_STROKE * max(dark.shape):
         return None
     paper, pen = np.median(dark[~inked]), np.median(dark[inked])
     tones: np.ndarray = np.clip(255 * (paper - dark) / (paper - pen), 0, 255)

@@ -1,12 +1,14 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import affine
 
 from src.config.sections import AugmentConfig
 from src.core.runtime import generator
 from src.data.augment import augment
+from src.data.warp import warp
 
 OFF = AugmentConfig(shift=0, rotation=0, scale=0)
 
@@ -72,3 +74,16 @@ def test_a_shift_moves_the_centre_by_at_most_its_limit(copies: Tensor) -> None:
         before = (copies * axis).sum((1, 2, 3)) / copies.sum((1, 2, 3))
         after = (augmented * axis).sum((1, 2, 3)) / augmented.sum((1, 2, 3))
         assert torch.allclose(after - before, -2.0 * draw, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 24)])
+def test_one_grid_for_the_batch_is_that_of_affine_grid(shape: tuple[int, int, int]) -> None:
+    random, (_, height, width) = generator(0, "warp"), shape
+    images = 255 * torch.rand(16, *shape, generator=random)
+    angle, growth, across, down = 2 * torch.rand(4, 16, generator=random) - 1
+    cos, sin, aspect = angle.cos() / (2 + growth), angle.sin() / (2 + growth), height / width
+    from_x = torch.stack([cos, sin * aspect, across * 2 / width], dim=1)
+    from_y = torch.stack([-sin / aspect, cos, down * 2 / height], dim=1)
+    grid = F.affine_grid(torch.stack([from_x, from_y], dim=1), [16, *shape], align_corners=False)
+    plain = F.grid_sample(images, grid, align_corners=False)
+    assert torch.allclose(warp(images, angle, 2 + growth, across, down), plain, atol=0.01)
