@@ -34,9 +34,9 @@ FILE = paths.SOURCE_TENSORS / paths.TRAIN
 
 
 class Single(Dataset[tuple[Tensor, int]]):
-    """One augmented picture at a time."""
+    """One augmented picture at a time, from 0 to 255 unless `further` transforms change that."""
 
-    def __init__(self, data: ImageSet, config: TrainConfig) -> None:
+    def __init__(self, data: ImageSet, config: TrainConfig, *further: v2.Transform) -> None:
         limits, (_, height, width) = config.augment, data.image_shape
         self._images, self._labels = data.images[:, 0].numpy(), data.labels.tolist()
         self._transform = v2.Compose(
@@ -48,8 +48,8 @@ class Single(Dataset[tuple[Tensor, int]]):
                     interpolation=v2.InterpolationMode.BILINEAR,
                 ),
                 v2.ToImage(),
-                v2.ToDtype(torch.float32, scale=True),
-                v2.Normalize([each / 255 for each in data.mean], [each / 255 for each in data.std]),
+                v2.ToDtype(torch.float32),
+                *further,
             ]
         )
 
@@ -99,7 +99,7 @@ def main() -> None:
     set_up("cpu", threads=2, portable=False)
     config, data = params.train, load_images(FILE)
     loader = DataLoader(
-        Single(data, config),
+        Single(data, config, v2.Normalize(data.mean, data.std)),
         config.batch_size,
         shuffle=True,
         num_workers=WORKERS,

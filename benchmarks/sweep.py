@@ -8,7 +8,7 @@ took before. Row 6 takes a trial: the time from the start of the first one to th
 one, over 50. Its peers search the same space with the same epochs, on the tensors that `make repro`
 left, and confirm and record nothing:
 
-- one trial after the other, none pruned, each with the DataLoader of benchmarks.epoch (torchvision
+- one trial after the other, none pruned, each with the DataLoader of benchmarks.batches (torchvision
   transforms per image, two workers), on two threads. Five trials of EPOCHS epochs, scaled to all.
 - two at a time, with Optuna's median pruner as it comes, images in memory and augmented with one
   draw per batch. Ten trials: the pruner lets the first five pass, and the others stand for 45.
@@ -24,18 +24,23 @@ import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
-from benchmarks.epoch import Single, fresh, usual_epoch
+from benchmarks.batches import Single
 from benchmarks.rows import record
 from benchmarks.trials import sweep
 from src.config.params import Params
 from src.config.parsing import read
-from src.config.sections import AugmentConfig
+from src.config.sections import AugmentConfig, TrainConfig
 from src.core import paths
-from src.data.imageset import TrainVal, load_images
+from src.core.runtime import generator
+from src.data.imageset import ImageSet, TrainVal, load_images
+from src.models.build import build_model
+from src.models.network import Network
 from src.models.scoring import score
 from src.training.optim import LayerPlan, build_optimizer
 from src.tune.space import Space
@@ -93,6 +98,29 @@ def one_by_one(space: Space, data: TrainVal) -> float:
     return (time.perf_counter() - started) / STARTUP * space.max_epochs() / EPOCHS
 
 
+def usual_epoch(
+    model: nn.Module, loader: DataLoader[tuple[Tensor, int]], config: TrainConfig
+) -> None:
+    optimizer = build_optimizer([model], [LayerPlan()], config.optimizer)
+    model.train()
+    for pixels, labels in loader:
+        update(model, optimizer, pixels, labels, config)
+
+
+def update(
+    model: nn.Module, optimizer: Optimizer, pixels: Tensor, labels: Tensor, config: TrainConfig
+) -> None:
+    loss = F.cross_entropy(model(pixels), labels, label_smoothing=config.label_smoothing)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def fresh(params: Params, data: ImageSet) -> Network:
+    random = generator(params.seed, "weights")
+    return build_model(params.model, data.image_shape, 10, data.mean, data.std, random)
+
+
 def affine(limits: AugmentConfig) -> v2.Transform:
     return v2.RandomAffine(
         degrees=limits.rotation,
@@ -114,13 +142,8 @@ def two_jobs(space: Space, data: TrainVal) -> float:
         for epoch in range(params.train.epochs):
             model.train()
             for chosen in torch.randperm(len(data.train)).split(params.train.batch_size):
-                logits = model(augmented(data.train.images[chosen].float()))
-                loss = F.cross_entropy(
-                    logits, data.train.labels[chosen], label_smoothing=params.train.label_smoothing
-                )
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
+                pixels = augmented(data.train.images[chosen].float())
+                update(model, optimizer, pixels, data.train.labels[chosen], params.train)
             val_loss = score(model, data.val).loss
             trial.report(val_loss, epoch)
             if trial.should_prune():
