@@ -8,8 +8,9 @@ took before. Row 6 takes a trial: the time from the start of the first one to th
 one, over 50. Its peers search the same space with the same epochs, on the tensors that `make repro`
 left, and confirm and record nothing:
 
-- one trial after the other, none pruned, each with the DataLoader of benchmarks.batches (torchvision
-  transforms per image, two workers), on two threads. Five trials of EPOCHS epochs, scaled to all.
+- one trial after the other, none pruned, each with the DataLoader of benchmarks.batches
+  (torchvision transforms per image, two workers), on two threads. Five trials of EPOCHS epochs,
+  scaled to all.
 - two at a time, with Optuna's median pruner as it comes, images in memory and augmented with one
   draw per batch. Ten trials: the pruner lets the first five pass, and the others stand for 45.
 """
