@@ -54,11 +54,11 @@ layers += [keras.layers.Dense(width, activation="relu") for width in recipe["hid
 model = keras.Sequential([*layers, keras.layers.Dense(10, activation="softmax")])
 optimizer = keras.optimizers.get({"class_name": recipe["optimizer"], "config": {}})
 optimizer.learning_rate = recipe["learning_rate"]
-model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile="auto")
+model.compile(optimizer, "sparse_categorical_crossentropy")
 for line in sys.stdin:
     begun = time.perf_counter()
-    loss = model.fit(images, labels, recipe["batch_size"], epochs=1, verbose=0).history["loss"]
-    print(time.perf_counter() - begun, loss[-1], flush=True)
+    model.fit(images, labels, recipe["batch_size"], epochs=1, verbose=0)
+    print(time.perf_counter() - begun, flush=True)
 """
 
 
@@ -97,9 +97,7 @@ def theirs(process: "subprocess.Popen[str]") -> float:
     assert process.stdout
     process.stdin.write("\n")
     process.stdin.flush()
-    a = process.stdout.readline()
-    print(a)
-    return float(a.split()[0]) * WHOLE / PART
+    return float(process.stdout.readline()) * WHOLE / PART
 
 
 def ours(recipe: Recipe, data: ImageSet) -> float:

@@ -58,7 +58,7 @@ def prepare(picture: np.ndarray, usage: Usage) -> Prepared:
     layout = usage.layout or like_mnist(height, width)
     if channels == 3:
         return _shape(np.asarray(_opaque(picture).convert("RGB")), False, height, width)
-    grey = np.asarray(_opaque(picture).convert("L"))
+    grey = picture if picture.ndim == 2 else np.asarray(_opaque(picture).convert("L"))
     if is_laid_out(grey, layout, height, width):
         return Prepared(grey[None], (Step("taken as it is: of the model's size already", grey),))
     if layout.strokes:

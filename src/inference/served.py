@@ -15,6 +15,7 @@ from src.core.tensorfile import pack, read_bytes, read_tensors
 from src.inference.layout import spread
 from src.inference.usage import Usage, evaluated, sha256
 from src.models.checkpoint import from_bytes
+from src.models.scoring import as_pixels
 
 SIDE = 14  # pixels at most, to which images are averaged before they are compared
 MOST = 5_000  # images of each set that say what is typical
@@ -92,7 +93,7 @@ class Served(nn.Module):
 
         Distances are 0 for a model that has not been evaluated.
         """
-        logits = self.model(pixels.float())
+        logits = self.model(as_pixels(pixels))
         probabilities = (logits / (self.usage.temperature or 1.0)).softmax(1)
         if not self._is_compared:
             return logits, probabilities, torch.zeros_like(logits[:, 0])
