@@ -24,6 +24,9 @@ from src.config.tuning import (
 from src.config.values import flatten, value_at, with_values
 from src.data.checks import parse_params
 
+# Values that studies from before there were such values do not have: what it was then.
+SINCE = [("model.name", "cnn"), ("model.strides", [])]
+
 
 class Space:
     """The search space of a sweep, for parameters `tree`: the content of params.yaml.
@@ -64,9 +67,7 @@ class Space:
         data = {key: constant["data"][key] for key in ("source", "val_fraction")}
         ranges = {"space": self._tree["tune"]["space"]}
         flat = flatten({**sections, "data": data, "tune": ranges})
-        if flat.get("model.name") == "cnn":
-            del flat["model.name"]  # studies from before networks had names do not have it
-        return flat
+        return {name: value for name, value in flat.items() if (name, value) not in SINCE}
 
     def grid(self) -> list[dict[str, Any]]:
         """Every combination of values. The space must have no float range."""

@@ -91,7 +91,7 @@ def test_a_loss_that_is_not_a_number_fails_the_job_and_not_the_worker(executor: 
     executor.submit("it", replace(JOB, train=bad.train))
     message = outcome(executor)
     assert isinstance(message, Failed)
-    assert message.reason.startswith("the training loss became inf")
+    assert message.reason.startswith("the training loss became nan")
     assert message.traceback == ""
     executor.submit("next", JOB)
     assert isinstance(outcome(executor), Finished)

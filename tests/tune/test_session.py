@@ -5,7 +5,6 @@ import shutil
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Timer
 
 import pandas as pd
 import pytest
@@ -104,16 +103,22 @@ def test_a_study_with_enough_trials_is_confirmed_and_reported(
 
 
 def test_waiting_for_another_process_that_confirms_can_be_interrupted(
-    begin: BeginStudy, workplace: Path, capsys: pytest.CaptureFixture[str]
+    begin: BeginStudy, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = begin()
     complete(study, 2)
     lock = Path("reports/tune/study.confirm.lock")
     lock.parent.mkdir(parents=True)
-    Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    said = list[str]()
+
+    def interrupt(words: str, **_: object) -> None:
+        said.append(words)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("src.core.files.print", interrupt, raising=False)
     with FileLock(lock), pytest.raises(KeyboardInterrupt):
         run(study, wanted=2)
-    assert "Waiting for another process that confirms the winner" in capsys.readouterr().out
+    assert said == ["Waiting for another process that confirms the winner of study study."]
 
 
 def test_no_trial_starts_after_the_timeout(
