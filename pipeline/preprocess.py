@@ -26,12 +26,14 @@ def read(params: Params, dataset: str, image_shape: tuple[int, int, int] | None 
         params.data.val_images,
         generator(params.seed, "split"),
         image_shape,
+        paths.TENSORS,
     )
 
 
 def main() -> None:
     params = load_params(Params)
     with track("preprocess", params.model_dump()) as tracked:
+        paths.TENSORS.mkdir(parents=True, exist_ok=True)
         with bar("preprocess", 4, "steps") as shown:
             source = read(params, params.data.source)
             shown.update()

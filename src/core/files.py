@@ -13,14 +13,22 @@ def written_whole(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        if error.errno and error.filename is None:  # as of a full disk, in the middle of writing
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
+        with named_on_failure(path):
+            yield partial
+            partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def named_on_failure(path: Path) -> Iterator[None]:
+    """Let the system's error name the path where it names none: as of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def write_text(text: str, path: Path) -> None:

@@ -11,8 +11,9 @@ PARAMS = Path("params.yaml")
 DVC_YAML, DVC_LOCK, DVC_IGNORE = Path("dvc.yaml"), Path("dvc.lock"), Path(".dvcignore")
 
 RAW = Path("data/raw")
-SOURCE_TENSORS = Path("data/tensors/source")
-TARGET_TENSORS = Path("data/tensors/target")
+TENSORS = Path("data/tensors")
+SOURCE_TENSORS = TENSORS / "source"
+TARGET_TENSORS = TENSORS / "target"
 SPLITS = TRAIN, VAL, TEST = "train.safetensors", "val.safetensors", "test.safetensors"
 
 # By role and split, as trainings name them: source.train, target.test.

@@ -17,10 +17,9 @@ PORTABLE = {
 }
 
 
-# M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of the C library's malloc.h, in bytes. By default it gives
-# large blocks back to the system as soon as they are free, so that each batch's activations are on
-# new pages, which the system has to clear: a tenth of a training's time.
-KEEP_FREED_MEMORY = {-3: 1 << 30, -1: 1 << 30}
+# Options of the GNU C library's mallopt, and the most that any version of it takes for the first.
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+LARGEST_BLOCK = 1 << 25  # bytes
 
 
 def set_up(device: str, threads: int, portable: bool) -> torch.device:
@@ -33,8 +32,7 @@ def set_up(device: str, threads: int, portable: bool) -> torch.device:
     if portable:
         os.environ.update(PORTABLE)
     torch.set_num_threads(threads)
-    for option, size in KEEP_FREED_MEMORY.items():
-        ctypes.CDLL(None).mallopt(option, size)
+    _keep_freed_memory()
     chosen = _choose(device)
     if portable and (chosen.type != "cpu" or torch.backends.cpu.get_cpu_capability() != "AVX2"):
         raise UserError("runtime.portable: should be false on a GPU, or a CPU without AVX2")
@@ -43,6 +41,17 @@ def set_up(device: str, threads: int, portable: bool) -> torch.device:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
     return chosen
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library use freed memory again, rather than give it back to the system.
+
+    By default each batch's activations are on new pages, which the system clears first: a tenth of
+    a training's time.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # which musl does not have
+    if mallopt and mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK):
+        mallopt(M_TRIM_THRESHOLD, 1 << 30)
 
 
 def _choose(name: str) -> torch.device:

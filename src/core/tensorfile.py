@@ -16,8 +16,19 @@ from src.core.files import written_whole
 
 # One entry holds all metadata: safetensors writes several in an order that changes between runs.
 ENTRY = "idxflow"
-# What the format calls the types of tensors that are kept.
-TYPES = {torch.float32: "F32", torch.int64: "I64", torch.uint8: "U8"}
+# What the format calls the types of tensors, in the order in which the library lays them out.
+TYPES = {
+    torch.int64: "I64",
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.int32: "I32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
 
 
 def pack(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> bytes:
@@ -46,7 +57,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     They are mapped: they take memory only as far as they are used and nobody else needs it, and
     processes share it. What is written into them does not reach the file, and a file that is put in
-    its place does not reach them.
+    its place, as all writers here do, does not reach them. What another program writes into the
+    file itself does; if it cuts the file off, the process ends by SIGBUS.
     """
     # Opened by Python, too, for its errors, and for those that watch which files it opens.
     with _found(path), path.open("rb"), _intact(str(path)), safe_open(path, "pt") as file:
@@ -59,9 +71,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def _parts(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Iterator[memoryview]:
-    """The header and each tensor, laid out as the library does: wide types first, then by name."""
+    """The header and each tensor, laid out as the library does: by type, then by name."""
     flat = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    ordered = sorted(flat, key=lambda name: (-flat[name].itemsize, name))
+    types = [*TYPES]
+    ordered = sorted(flat, key=lambda name: (types.index(flat[name].dtype), name))
     entries: dict[str, Any] = {"__metadata__": {ENTRY: json.dumps(about)}}
     start = 0
     for name in ordered:
@@ -73,7 +86,7 @@ def _parts(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> Iterator[
     header += b" " * (-len(header) % 8)
     yield memoryview(len(header).to_bytes(8, "little") + header)
     for name in ordered:
-        yield flat[name].flatten().numpy().data
+        yield flat[name].flatten().view(torch.uint8).numpy().data
 
 
 @contextmanager

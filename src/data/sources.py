@@ -98,28 +98,30 @@ def obtain(dataset: str, folder: Path, downloads: Path) -> None:
 
 def is_current_copy(custom: Path, folder: Path) -> bool:
     """Whether custom data are still what was copied into `folder`."""
-    _, _, classes, _, first = inspect(custom)
+    about = inspect(custom)
     pairs = [*zip(find_files(custom), find_files(folder), strict=True)]
     return (
-        classes == read_class_names(folder / CLASSES)
+        about.classes == read_class_names(folder / CLASSES)
         and all(same_content(images, copy) for images, copy in pairs[::2])
         and all(
-            np.array_equal(read_idx(labels) - first, read_idx(copy)) for labels, copy in pairs[1::2]
+            np.array_equal(read_idx(labels) - about.first_label, read_idx(copy))
+            for labels, copy in pairs[1::2]
         )
     )
 
 
 def _copy_custom(custom: Path, folder: Path) -> None:
     """Whatever the files are called and however they are packed, the copies are as MNIST's are."""
-    _, _, classes, _, first = inspect(custom)
-    if first:
-        print(f"{custom}: labels count from 1: label 1 is the first class, called {classes[0]}")
+    about = inspect(custom)
+    if about.first_label:
+        first = about.classes[0]
+        print(f"{custom}: labels count from 1: label 1 is the first class, called {first}")
     files = find_files(custom)
     for path, name in ((files.train_images, TRAIN_IMAGES), (files.test_images, TEST_IMAGES)):
         write_pieces(folder / name, np.dtype(np.uint8), read_shape(path), read_pieces(path))
     for path, name in ((files.train_labels, TRAIN_LABELS), (files.test_labels, TEST_LABELS)):
-        write_idx(folder / name, read_idx(path) - first)
-    write_text("".join(f"{name}\n" for name in classes), folder / CLASSES)
+        write_idx(folder / name, read_idx(path) - about.first_label)
+    write_text("".join(f"{name}\n" for name in about.classes), folder / CLASSES)
 
 
 def _write(folder: Path, *arrays: Array) -> None:

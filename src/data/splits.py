@@ -4,13 +4,14 @@ import mmap
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import IO, NamedTuple
 
 import torch
 from torch import Tensor
 
 from src.core.errors import UserError
+from src.core.files import named_on_failure
 from src.data.framing import fit_images
 from src.data.idx import (
     TEST_IMAGES,
@@ -21,7 +22,7 @@ from src.data.idx import (
     read_pieces,
     read_shape,
 )
-from src.data.imageset import ImageSet, draw_per_class
+from src.data.imageset import ImageSet, draw_per_class, present
 from src.data.pixels import histogram, mean_and_std
 
 Shape = tuple[int, int, int]  # channels, height, width
@@ -39,11 +40,13 @@ def read_splits(
     val_images: Callable[[int], int],
     generator: torch.Generator,
     image_shape: Shape | None = None,
+    scratch: Path | None = None,
 ) -> Splits:
     """The splits of a data set with these classes, from the folder of its four IDX files.
 
     Of a class with n training images, `val_images(n)` are drawn from `generator` for validation.
     image_shape: channels, height and width to convert the images to; None keeps theirs.
+    scratch: a folder on the disk that the images are unpacked to; None is the system's.
     Raises UserError, naming the file, if images and labels do not form a data set.
     """
     shape, labels = _read_labels(folder / TRAIN_IMAGES, folder / TRAIN_LABELS, len(classes))
@@ -54,13 +57,14 @@ def read_splits(
             f"but the training images are {_size(shape)}"
         )
     held_out = draw_per_class(labels, val_images, generator)
-    if not held_out.any() or labels[~held_out].unique().numel() < labels.unique().numel():
+    if not held_out.any() or len(present(labels[~held_out])) < len(present(labels)):
         raise UserError(
             "data.val_fraction: should leave images to validate, and some of each class to train"
         )
     everything = torch.ones(len(test_labels), dtype=torch.bool)
-    train, val = _chosen(folder / TRAIN_IMAGES, image_shape or shape, [~held_out, held_out])
-    [test] = _chosen(folder / TEST_IMAGES, image_shape or shape, [everything])
+    size = image_shape or shape
+    train, val = _chosen(folder / TRAIN_IMAGES, size, [~held_out, held_out], scratch)
+    [test] = _chosen(folder / TEST_IMAGES, size, [everything], scratch)
     mean, std = zip(*(mean_and_std(counts) for counts in histogram(train)), strict=True)
     if 0 in std:
         raise UserError(f"{folder / TRAIN_IMAGES}: all pixels of a channel are equal")
@@ -91,13 +95,15 @@ def _read_labels(images_path: Path, labels_path: Path, classes: int) -> tuple[Sh
     return (channels, height, width), labels
 
 
-def _chosen(path: Path, image_shape: Shape, masks: Sequence[Tensor]) -> list[Tensor]:
+def _chosen(
+    path: Path, image_shape: Shape, masks: Sequence[Tensor], scratch: Path | None
+) -> list[Tensor]:
     """For each mask, bool [N], those images of an IDX file, as uint8 [n, *image_shape].
 
     Mapped from files without a name, which end with them: however many, they take no memory.
     """
-    with ExitStack() as stack:
-        files = [stack.enter_context(TemporaryFile(dir=path.parent)) for _ in masks]
+    with ExitStack() as stack, named_on_failure(scratch or Path(gettempdir())):
+        files = [stack.enter_context(TemporaryFile(dir=scratch)) for _ in masks]
         first = 0
         for piece in read_pieces(path):
             images = fit_images(_channels_first(torch.from_numpy(piece)), image_shape)

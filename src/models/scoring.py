@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from src.data.imageset import ImageSet, batches
 
-BATCH = 250  # its activations fit into a processor's cache: twice as fast there as 1,000
+BATCH = 250  # activations fit into a CPU's cache: there twice as fast as 1,000, with less memory
 
 
 class Score(NamedTuple):

@@ -4,13 +4,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from src.core.tensorfile import ENTRY, pack, read_tensors, write_tensors
+from src.core.tensorfile import ENTRY, TYPES, pack, read_tensors, write_tensors
 
 TENSORS = {
     "b": torch.tensor(3),
     "a": torch.zeros(0, 4),
     'ü"\\': torch.arange(5, dtype=torch.uint8),
     "turned": torch.rand(2, 3).T,
+    **{str(kind): torch.ones(3).to(kind) for kind in TYPES},
 }
 ABOUT = {"classes": ["ü", '"', "\\", "停"], "mean": [1.5e-30]}
 

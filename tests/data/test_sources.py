@@ -1,6 +1,7 @@
 """Data sets that come with packages."""
 
 import gzip
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,17 @@ import pytest
 from src.data.catalogue import CATALOGUE
 from src.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, read_idx
 from src.data.sources import obtain
+from src.tracking.provenance import locked, md5
+from tests.conftest import ROOT
 
 NAMES = (TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS)
+
+
+def test_embedded_sets_are_those_of_the_committed_lock(raw: Path, tmp_path: Path) -> None:
+    for dataset in ("mnist-5k", "optdigits"):
+        shutil.copytree(raw / dataset, tmp_path / dataset)
+    [expected] = locked(ROOT / "dvc.lock")["download"]["outs"]
+    assert md5(tmp_path) == expected["md5"]
 
 
 @pytest.mark.parametrize("dataset", ["mnist-5k", "optdigits"])

@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pytest
@@ -67,8 +68,8 @@ def test_a_schedule_moves_the_rate_of_every_group_alike() -> None:
     layers = [nn.Linear(2, 2), nn.Linear(2, 2)]
     optimizer = build_optimizer(layers, [LayerPlan(rate=0.5), LayerPlan()], config.optimizer)
     schedule = Schedule(optimizer, cosine, epochs=2, steps_per_epoch=2)
-    for step in range(4):
-        factor = rate_factor(cosine, step, 2, 2)
+    early = (1 + math.cos(math.pi / 4)) / 2
+    for factor in (1, early, 0.5, 1 - early):
         rates = [group["lr"] for group in optimizer.param_groups]
         assert rates == pytest.approx([0.005 * factor, 0.01 * factor])
         schedule.step()
