@@ -10,7 +10,7 @@ import json
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, reduce
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class Execution:
 
 def running(stage: str) -> Execution:
     """The execution of `stage` as it would run now, from dvc.yaml and the present files."""
-    declared = _read(DVC_YAML)["stages"][stage]
+    declared = read(DVC_YAML)["stages"][stage]
     deps = {path: md5(Path(path)) for path in declared["deps"]}
     tree = read(PARAMS)
     params = {key: reduce(dict.__getitem__, key.split("."), tree) for key in declared["params"]}
@@ -64,7 +64,7 @@ def running(stage: str) -> Execution:
 
 def deciding_code(stage: str) -> dict[str, str]:
     """The folders whose code decides the result of `stage`, and the MD5 of their content now."""
-    deps = _read(DVC_YAML)["stages"][stage]["deps"]
+    deps = read(DVC_YAML)["stages"][stage]["deps"]
     return {path: md5(Path(path)) for path in deps if _decides(path)}
 
 
@@ -84,7 +84,7 @@ def recorded(stage: str) -> Execution | None:
 
 def recorded_stages() -> list[str]:
     """The stages that dvc.lock has, in the order of dvc.yaml."""
-    return [name for name in _read(DVC_YAML)["stages"] if name in locked()]
+    return [name for name in read(DVC_YAML)["stages"] if name in locked()]
 
 
 def execution(stage: str) -> Execution:
@@ -120,12 +120,12 @@ def _decides(path: str) -> bool:
 
 def downstream(stage: str) -> list[str]:
     """The stages that read its outputs."""
-    return [name for name in _read(DVC_YAML)["stages"] if stage in upstream(name)]
+    return [name for name in read(DVC_YAML)["stages"] if stage in upstream(name)]
 
 
 def upstream(stage: str) -> list[str]:
     """The stages whose outputs `stage` reads."""
-    stages = _read(DVC_YAML)["stages"]
+    stages = read(DVC_YAML)["stages"]
     deps = set(stages[stage]["deps"])
     return [
         name
@@ -216,19 +216,9 @@ def locked(path: Path = DVC_LOCK) -> dict[str, Any]:
     """The stages of a dvc.lock, as DVC wrote them; none if there is no such file."""
     if not path.exists():
         return {}
-    stages: dict[str, Any] = _read(path).get("stages", {})
+    stages: dict[str, Any] = read(path).get("stages", {})
     for entry in stages.values():
         for content in (*entry.get("deps", ()), *entry.get("outs", ())):
             if not {"path", "md5"} <= content.keys():
                 raise UserError(f"{DVC_LOCK}: damaged; git checkout {DVC_LOCK} brings it back")
     return stages
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return _parsed(path, path.read_bytes() if path.exists() else b"")
-
-
-@lru_cache(maxsize=8)
-def _parsed(path: Path, _content: bytes) -> dict[str, Any]:
-    """Once for each content: parsing takes a tenth of a second, and a lineage asks often."""
-    return read(path)
