@@ -62,7 +62,7 @@ ui: $(READY)  ## compare runs at http://127.0.0.1:5000 (PORT=... to change)
 demo: $(READY)  ## draw a digit at http://127.0.0.1:8000 (PORT=... to change)
 	@python -m src.demo $(PORT) $(if $(MODEL),--model '$(MODEL)')
 
-bench: $(DEV)  ## measure the speed of everything in docs/performance.md (ROWS="1 3" for some rows)
+bench: repro $(DEV)  ## measure the speed of everything in docs/performance.md (ROWS="1 3" for some rows)
 	python -m benchmarks $(ROWS)
 	python -m docs.fill
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks [ROW ...]
 
-Each row is a command of its own. It writes its results into benchmarks/results.json.
+Each row is a command of its own, and some commands measure two rows. It writes its results into benchmarks/results.json.
 """
 
 import subprocess
@@ -10,27 +10,33 @@ import sys
 import time
 
 MODULES = {
-    1: "fast",
-    2: "fast",
-    3: "epoch",
-    4: "keras",
-    5: "batches",
-    6: "sweep",
-    7: "sweep",
-    8: "stages",
-    9: "overhead",
-    10: "answers",
-    11: "memory",
-    12: "growth",
+    "1": "fast",
+    "2": "fast",
+    "3": "epoch",
+    "4": "keras",
+    "5": "batches",
+    "6": "sweep",
+    "7": "sweep",
+    "8": "stages",
+    "9": "overhead",
+    "10": "answers",
+    "11": "memory",
+    "12": "growth",
 }
 
 
 def main() -> None:
-    rows = [int(word) for word in sys.argv[1:]] or [*MODULES]
+    rows = sys.argv[1:] or [*MODULES]
+    if unknown := {*rows} - {*MODULES}:
+        sys.exit(f"error: there is no row {' or '.join(sorted(unknown))}; {', '.join(MODULES)} are")
+    failed = []
     for module in dict.fromkeys(MODULES[row] for row in rows):
         started = time.monotonic()
-        subprocess.run([sys.executable, "-m", f"benchmarks.{module}"], check=True)
+        if subprocess.run([sys.executable, "-m", f"benchmarks.{module}"], check=False).returncode:
+            failed.append(module)
         print(f"   ({module}: {time.monotonic() - started:.0f} s)", flush=True)
+    if failed:
+        sys.exit(f"error: failed: {', '.join(failed)}; see above")
 
 
 if __name__ == "__main__":

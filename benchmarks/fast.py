@@ -140,6 +140,7 @@ def main() -> None:
     record(1, "recipes/fast.yaml, to 99 % on MNIST", "train_mnist_fast's recipe", "s", pairs, 1.5)
     there.clear()
     pairs = in_turn(fast, example(splits, there), 1)
+    assert there[-1] >= ENOUGH, "the example never got there"
     print(f"   PyTorch's example after each epoch: {', '.join(f'{each:.2%}' for each in there)}")
     record(2, "recipes/fast.yaml, to 99 % on MNIST", "PyTorch's MNIST example", "s", pairs, 50)
 

@@ -55,10 +55,16 @@ model = keras.Sequential([*layers, keras.layers.Dense(10, activation="softmax")]
 optimizer = keras.optimizers.get({"class_name": recipe["optimizer"], "config": {}})
 optimizer.learning_rate = recipe["learning_rate"]
 model.compile(optimizer, "sparse_categorical_crossentropy")
+
+class Clock(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.begun = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        print(time.perf_counter() - self.begun, flush=True)
+
 for line in sys.stdin:
-    begun = time.perf_counter()
-    model.fit(images, labels, recipe["batch_size"], epochs=1, verbose=0)
-    print(time.perf_counter() - begun, flush=True)
+    model.fit(images, labels, recipe["batch_size"], epochs=1, verbose=0, callbacks=[Clock()])
 """
 
 

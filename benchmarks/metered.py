@@ -19,7 +19,7 @@ from src.training import scratch  # imports what the training itself needs, abov
 class Meter:
     """Adds up what calls cost, but for those within another of them.
 
-    Of this thread and of child processes: beside it, idle threads of OpenMP spin.
+    Of this process and its children; `benchmarks.overhead` keeps idle threads from spinning.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Meter:
 
 def _cpu_seconds() -> float:
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.thread_time() + children.ru_utime + children.ru_stime
+    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def load() -> Any:

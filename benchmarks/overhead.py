@@ -9,6 +9,7 @@ and the lines on the terminal.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,7 @@ def measure(project: Clone) -> Pair:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.metered"],
         cwd=project.root,
+        env=os.environ | {"GOMP_SPINCOUNT": "0"},
         stderr=subprocess.PIPE,
         text=True,
         check=True,
