@@ -2,7 +2,7 @@
 
     python -m benchmarks [ROW ...]
 
-Each row is a command of its own, and some commands measure two rows. It writes its results into benchmarks/results.json.
+Each module is a command of its own; some measure two rows. They write into benchmarks/results.json.
 """
 
 import subprocess
