@@ -190,19 +190,20 @@ def rehearse(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> N
 def _train(
     study: Study, executor: Executor, trainings: Sequence[tuple[Candidate, str, Scratch]]
 ) -> None:
+    # By key: a trial with the present values shares its trainings with them.
     missing = {
-        f"{candidate.name}, seed {job.seed}": (key, job)
+        key: (f"{candidate.name}, seed {job.seed}", job)
         for candidate, key, job in trainings
         if study.load_result(key) is None
     }
-    keys = {name: key for name, (key, _) in missing.items()}
+    keys = {name: key for key, (name, _) in missing.items()}
 
     def keep(name: str, outcome: Finished | Failed) -> None:
         study.save_result(keys[name], _result(outcome))
 
     epochs = sum(job.train.epochs for _, job in missing.values())
     with Progress("confirm", keys, epochs) as progress:
-        batch = Batch({name: job for name, (_, job) in missing.items()}, keep, [progress])
+        batch = Batch(dict(missing.values()), keep, [progress])
         run(executor, batch)
     for name, reason in batch.failed.items():
         if study.load_result(keys[name]) is None:

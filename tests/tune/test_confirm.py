@@ -12,6 +12,7 @@ from src.core.errors import UserError, trace
 from src.core.progress import Epoch
 from src.execution.executor import Executor, Failed, Finished, Outcome, WorkerError
 from src.execution.local import Pool
+from src.training.jobs import Job
 from src.tune.confirm import (
     Candidate,
     Confirmation,
@@ -108,6 +109,25 @@ def test_confirming_trains_each_candidate_once_per_seed(
     confirm(study, executor, found)
     rehearse(study, executor, found)
     assert capsys.readouterr().out == ""
+
+
+def test_a_trial_with_the_present_values_is_trained_once_for_both(
+    study: Study, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted, submit = list[str](), executor.submit
+
+    def count(name: str, job: Job) -> None:
+        submitted.append(name)
+        submit(name, job)
+
+    monkeypatch.setattr(executor, "submit", count)
+    present = shrunk(train__batch_size=64, tune__confirm={"top": 1, "seeds": 2})
+    found = candidates(study, present)
+    confirm(study, executor, found)
+    assert len(submitted) == 2
+    confirmation = load_confirmation(study, found)
+    assert confirmation.present is not None
+    assert [one.losses for one in confirmation.trials] == [confirmation.present.losses]
 
 
 def test_a_candidate_that_fails_with_the_seed_of_the_file_cannot_win(study: Study) -> None:
