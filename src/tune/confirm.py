@@ -72,7 +72,7 @@ class Confirmed:
     losses: list[float]  # of validation, in nats
     accuracies: list[float]  # 0 to 1
     correct: np.ndarray  # bool [seeds, images]: validation images that are predicted correctly
-    # With the seed of the file: what the train stage will log. Of the winner only.
+    # With the seed of the file: what the train stage will log. Only the leader is trained so.
     rehearsed: Mapping[str, Any] | None = None
 
     @property
@@ -122,10 +122,20 @@ class Confirmation:
         return [*self.trials, *([self.present] if self.present else [])]
 
     @property
-    def winner(self) -> Confirmed | None:
+    def leader(self) -> Confirmed | None:
         """The trial with the lowest mean loss; None before all candidates are trained."""
         trials = [] if self.missing else self.trials
         return min(trials, key=lambda one: one.mean, default=None)
+
+    @property
+    def settled(self) -> bool:
+        """Whether no training is left to do: neither of a candidate, nor the leader's rehearsal."""
+        return not self.missing and (self.leader is None or self.leader.rehearsed is not None)
+
+    @property
+    def winner(self) -> Confirmed | None:
+        """The leader, once it is rehearsed: until then, that may fail, and the next one win."""
+        return self.leader if self.settled else None
 
 
 def candidates(study: Study, present: Params) -> list[Candidate]:
@@ -178,13 +188,13 @@ def confirm(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> No
 
 
 def rehearse(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> None:
-    """Train the winner as the train stage will, once all candidates are confirmed.
+    """Train the leader as the train stage will, once all candidates are confirmed.
 
     If that fails, it cannot win, and the next one is trained. `executor` has the threads of the
     stage: another number of them changes the last digits.
     """
-    while (winner := load_confirmation(study, chosen).winner) and not winner.rehearsed:
-        _train(study, executor, [(winner.candidate, *winner.candidate.rehearsal())])
+    while (leader := load_confirmation(study, chosen).leader) and not leader.rehearsed:
+        _train(study, executor, [(leader.candidate, *leader.candidate.rehearsal())])
 
 
 def _train(
