@@ -11,6 +11,7 @@ import pandas as pd
 from optuna.trial import TrialState
 
 from src.config.params import Params
+from src.config.sections import RuntimeConfig
 from src.core.console import Progress
 from src.core.errors import UserError
 from src.execution.executor import Executor, Failed, Finished
@@ -34,17 +35,18 @@ class Candidate:
     def jobs(self) -> dict[str, Scratch]:
         """The trainings of a confirmation, by the key under which the study stores their results.
 
-        Their seeds are fresh: they had no influence on the choice of the trial.
+        Their seeds are fresh: they had no influence on the choice of the trial. They run beside
+        each other with one thread each, whatever `runtime.threads` is.
         """
-        return dict(
-            self._training(offset) for offset in range(1, 1 + self.params.tune.confirm.seeds)
-        )
+        runtime = self.params.runtime.one_thread()
+        seeds = range(1, 1 + self.params.tune.confirm.seeds)
+        return dict(self._training(offset, runtime) for offset in seeds)
 
     def rehearsal(self) -> tuple[str, Scratch]:
         """The training with the seed of the file, as the train stage will do it, and its key."""
-        return self._training(0)
+        return self._training(0, self.params.runtime)
 
-    def _training(self, offset: int) -> tuple[str, Scratch]:
+    def _training(self, offset: int, runtime: RuntimeConfig) -> tuple[str, Scratch]:
         params = self.params
         job = Scratch(
             train=params.train,
@@ -54,8 +56,7 @@ class Candidate:
         )
         # Without defaults: results from before those values existed stay valid.
         sections = [
-            section.model_dump(exclude_defaults=True)
-            for section in (job.model, job.train, params.runtime)
+            section.model_dump(exclude_defaults=True) for section in (job.model, job.train, runtime)
         ]
         digest = hashlib.sha256(json.dumps([*sections, job.seed]).encode()).hexdigest()
         return f"confirmed.{digest[:32]}", job

@@ -80,12 +80,18 @@ def test_a_candidate_is_trained_with_the_seeds_after_that_of_the_file() -> None:
     assert key not in candidate.jobs()
 
 
-@pytest.mark.parametrize("key", ["train__epochs", "model__hidden", "runtime__threads", "seed"])
+@pytest.mark.parametrize("key", ["train__epochs", "model__hidden", "runtime__portable", "seed"])
 def test_the_key_of_a_result_depends_on_all_that_affects_the_result(key: str) -> None:
-    value = [7] if key == "model__hidden" else 7
+    value = {"model__hidden": [7], "runtime__portable": True}.get(key, 7)
     first = Candidate("a", shrunk()).jobs()
     assert not set(first) & set(Candidate("a", shrunk(**{key: value})).jobs())
     assert set(first) == set(Candidate("b", shrunk(finetune__epochs=9), trial=3).jobs())
+
+
+def test_the_threads_of_the_stage_matter_to_its_rehearsal_alone() -> None:
+    one, two = Candidate("a", shrunk()), Candidate("a", shrunk(runtime__threads=2))
+    assert one.jobs() == two.jobs()
+    assert one.rehearsal()[0] != two.rehearsal()[0]
 
 
 def test_confirming_trains_each_candidate_once_per_seed(
