@@ -11,6 +11,7 @@ import pandas as pd
 from optuna.trial import TrialState
 
 from src.config.params import Params
+from src.config.sections import RuntimeConfig
 from src.core.console import Progress
 from src.core.errors import UserError
 from src.execution.executor import Executor, Failed, Finished
@@ -34,17 +35,18 @@ class Candidate:
     def jobs(self) -> dict[str, Scratch]:
         """The trainings of a confirmation, by the key under which the study stores their results.
 
-        Their seeds are fresh: they had no influence on the choice of the trial.
+        Their seeds are fresh: they had no influence on the choice of the trial. They run beside
+        each other with one thread each, whatever `runtime.threads` is.
         """
-        return dict(
-            self._training(offset) for offset in range(1, 1 + self.params.tune.confirm.seeds)
-        )
+        runtime = self.params.runtime.one_thread()
+        seeds = range(1, 1 + self.params.tune.confirm.seeds)
+        return dict(self._training(offset, runtime) for offset in seeds)
 
     def rehearsal(self) -> tuple[str, Scratch]:
         """The training with the seed of the file, as the train stage will do it, and its key."""
-        return self._training(0)
+        return self._training(0, self.params.runtime)
 
-    def _training(self, offset: int) -> tuple[str, Scratch]:
+    def _training(self, offset: int, runtime: RuntimeConfig) -> tuple[str, Scratch]:
         params = self.params
         job = Scratch(
             train=params.train,
@@ -54,8 +56,7 @@ class Candidate:
         )
         # Without defaults: results from before those values existed stay valid.
         sections = [
-            section.model_dump(exclude_defaults=True)
-            for section in (job.model, job.train, params.runtime)
+            section.model_dump(exclude_defaults=True) for section in (job.model, job.train, runtime)
         ]
         digest = hashlib.sha256(json.dumps([*sections, job.seed]).encode()).hexdigest()
         return f"confirmed.{digest[:32]}", job
@@ -72,7 +73,7 @@ class Confirmed:
     losses: list[float]  # of validation, in nats
     accuracies: list[float]  # 0 to 1
     correct: np.ndarray  # bool [seeds, images]: validation images that are predicted correctly
-    # With the seed of the file: what the train stage will log. Of the winner only.
+    # With the seed of the file: what the train stage will log. Only the leader is trained so.
     rehearsed: Mapping[str, Any] | None = None
 
     @property
@@ -122,10 +123,20 @@ class Confirmation:
         return [*self.trials, *([self.present] if self.present else [])]
 
     @property
-    def winner(self) -> Confirmed | None:
+    def leader(self) -> Confirmed | None:
         """The trial with the lowest mean loss; None before all candidates are trained."""
         trials = [] if self.missing else self.trials
         return min(trials, key=lambda one: one.mean, default=None)
+
+    @property
+    def settled(self) -> bool:
+        """Whether no training is left to do: neither of a candidate, nor the leader's rehearsal."""
+        return not self.missing and (self.leader is None or self.leader.rehearsed is not None)
+
+    @property
+    def winner(self) -> Confirmed | None:
+        """The leader, once it is rehearsed: until then, that may fail, and the next one win."""
+        return self.leader if self.settled else None
 
 
 def candidates(study: Study, present: Params) -> list[Candidate]:
@@ -178,31 +189,32 @@ def confirm(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> No
 
 
 def rehearse(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> None:
-    """Train the winner as the train stage will, once all candidates are confirmed.
+    """Train the leader as the train stage will, once all candidates are confirmed.
 
     If that fails, it cannot win, and the next one is trained. `executor` has the threads of the
     stage: another number of them changes the last digits.
     """
-    while (winner := load_confirmation(study, chosen).winner) and not winner.rehearsed:
-        _train(study, executor, [(winner.candidate, *winner.candidate.rehearsal())])
+    while (leader := load_confirmation(study, chosen).leader) and not leader.rehearsed:
+        _train(study, executor, [(leader.candidate, *leader.candidate.rehearsal())])
 
 
 def _train(
     study: Study, executor: Executor, trainings: Sequence[tuple[Candidate, str, Scratch]]
 ) -> None:
+    # By key: a trial with the present values shares its trainings with them.
     missing = {
-        f"{candidate.name}, seed {job.seed}": (key, job)
+        key: (f"{candidate.name}, seed {job.seed}", job)
         for candidate, key, job in trainings
         if study.load_result(key) is None
     }
-    keys = {name: key for name, (key, _) in missing.items()}
+    keys = {name: key for key, (name, _) in missing.items()}
 
     def keep(name: str, outcome: Finished | Failed) -> None:
         study.save_result(keys[name], _result(outcome))
 
     epochs = sum(job.train.epochs for _, job in missing.values())
     with Progress("confirm", keys, epochs) as progress:
-        batch = Batch({name: job for name, (_, job) in missing.items()}, keep, [progress])
+        batch = Batch(dict(missing.values()), keep, [progress])
         run(executor, batch)
     for name, reason in batch.failed.items():
         if study.load_result(keys[name]) is None:

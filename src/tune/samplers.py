@@ -1,15 +1,9 @@
-"""Optuna's samplers and pruners, by their names in params.yaml."""
+"""Samplers and pruners, by their names in params.yaml."""
 
 import warnings
 
 from optuna.exceptions import ExperimentalWarning
-from optuna.pruners import (
-    BasePruner,
-    HyperbandPruner,
-    MedianPruner,
-    NopPruner,
-    SuccessiveHalvingPruner,
-)
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import (
     BaseSampler,
     CmaEsSampler,
@@ -20,6 +14,7 @@ from optuna.samplers import (
 )
 
 from src.config.tuning import TuneConfig
+from src.tune.halving import Halving
 
 
 def build_sampler(config: TuneConfig, seed: int, draw: int) -> BaseSampler:
@@ -50,10 +45,13 @@ def build_pruner(config: TuneConfig, epochs: int) -> BasePruner:
         case "none":
             return NopPruner()
         case "median":
-            # The first epochs say little: the learning rate is still warming up.
+            # The first epochs say less: the learning rate is still warming up.
             return MedianPruner(n_startup_trials=5, n_warmup_steps=epochs // 4)
         case "halving":
-            return SuccessiveHalvingPruner(min_resource=max(1, epochs // 8), reduction_factor=2)
+            # It looks earlier on purpose. Replayed on recorded curves of 16 epochs, it cost 32 % of
+            # the epochs, and its best loss was 6 % above the best possible; `median` 54 % and 3 %.
+            # Seeds alone differ by 20 %.
+            return Halving(epochs)
         case "hyperband":
             return HyperbandPruner(
                 min_resource=max(1, epochs // 8), max_resource=epochs, reduction_factor=2

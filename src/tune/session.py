@@ -20,7 +20,7 @@ from src.execution.scheduler import run
 from src.pages.studies import write_study
 from src.tracking.nested import TrackedStudy
 from src.tracking.store import TUNE
-from src.tune.confirm import candidates, confirm, load_confirmation, rehearse
+from src.tune.confirm import Candidate, candidates, confirm, load_confirmation, rehearse
 from src.tune.results import ended_trials, metrics, write_report
 from src.tune.status import SweepProgress
 from src.tune.study import Study
@@ -65,17 +65,20 @@ class Session:
             self._run_trials(executor)
             if not self.study.is_done(self.wanted):
                 return
-            chosen = candidates(self.study, self.params)
             with self._alone(executor):
-                confirm(self.study, executor, chosen)
+                confirm(self.study, executor, self._candidates())
         # With as many threads as the train stage has: another number changes the last digits.
         with launched(1, runtime, self.images, self.check) as executor, self._alone(executor):
-            rehearse(self.study, executor, chosen)
+            rehearse(self.study, executor, self._candidates())
 
     def _run_trials(self, executor: Executor) -> None:
         deadline = time.monotonic() + self.timeout
         with SweepProgress(self.study, self.wanted) as progress:
             run(executor, Trials(self.study, self.wanted, deadline, [progress, self.tracker]))
+
+    def _candidates(self) -> list[Candidate]:
+        """Those of this moment: while one process waits, another may add better trials."""
+        return candidates(self.study, self.params)
 
     def _alone(self, executor: Executor) -> AbstractContextManager[None]:
         """One process at a time confirms; while this one waits, Ctrl-C takes effect."""
@@ -88,7 +91,7 @@ class Session:
     def _report(self, *, advise: bool = True) -> dict[str, object]:
         with FileLock(self.csv.with_suffix(".report.lock")), Interruption():
             self.study.requeue_orphans()
-            confirmation = load_confirmation(self.study, candidates(self.study, self.params))
+            confirmation = load_confirmation(self.study, self._candidates())
             files = write_report(self.study, confirmation, self.csv)
             summary = describe(self.study, confirmation, self.wanted, advise=advise)
             files.append(self.csv.with_suffix("") / SUMMARY)

@@ -24,8 +24,8 @@ from src.config.tuning import (
 from src.config.values import flatten, value_at, with_values
 from src.data.checks import parse_params
 
-# Values that studies from before there were such values do not have: what it was then.
-SINCE = [("model.name", "cnn"), ("model.strides", [])]
+# Values that studies from before there were such names do not have: what each was then.
+ABSENT_IN_OLD_STUDIES = [("model.name", "cnn"), ("model.strides", [])]
 
 
 class Space:
@@ -67,7 +67,11 @@ class Space:
         data = {key: constant["data"][key] for key in ("source", "val_fraction")}
         ranges = {"space": self._tree["tune"]["space"]}
         flat = flatten({**sections, "data": data, "tune": ranges})
-        return {name: value for name, value in flat.items() if (name, value) not in SINCE}
+        return {
+            name: value
+            for name, value in flat.items()
+            if (name, value) not in ABSENT_IN_OLD_STUDIES
+        }
 
     def grid(self) -> list[dict[str, Any]]:
         """Every combination of values. The space must have no float range."""

@@ -46,7 +46,7 @@ def describe(study: Study, confirmation: Confirmation, wanted: int, *, advise: b
     ]
     if not study.is_done(wanted):
         lines += [AGAIN] if advise else []
-    elif confirmation.missing:
+    elif not confirmation.settled:
         lines.append("The winner is not confirmed yet." + (f" {AGAIN}" if advise else ""))
     elif confirmation.winner is None:
         lines.append("Every trial failed with at least one seed, so there is no winner.")

@@ -12,6 +12,7 @@ from src.core.errors import UserError, trace
 from src.core.progress import Epoch
 from src.execution.executor import Executor, Failed, Finished, Outcome, WorkerError
 from src.execution.local import Pool
+from src.training.jobs import Job
 from src.tune.confirm import (
     Candidate,
     Confirmation,
@@ -23,7 +24,7 @@ from src.tune.confirm import (
     rehearse,
 )
 from src.tune.study import Study
-from src.tune.verdict import describe
+from src.tune.verdict import describe, in_numbers
 from tests.conftest import shrunk
 from tests.tune.conftest import BeginStudy
 
@@ -56,7 +57,9 @@ def made_up(name: str, losses: list[float], correct: list[int], **about: Any) ->
     """correct: for each image, by how many seeds it is predicted correctly."""
     params = shrunk(train__batch_size=about.pop("batch_size", 32))
     rows = [[n > row for n in correct] for row in range(len(losses))]
-    return Confirmed(Candidate(name, params, **about), losses, [0.9] * len(losses), np.array(rows))
+    candidate, accuracies = Candidate(name, params, **about), [0.9] * len(losses)
+    rehearsed = {"val_loss": losses[0], "val_accuracy": 0.9}
+    return Confirmed(candidate, losses, accuracies, np.array(rows), rehearsed)
 
 
 def test_candidates_are_the_best_distinct_complete_trials_and_the_present_parameters(
@@ -77,12 +80,18 @@ def test_a_candidate_is_trained_with_the_seeds_after_that_of_the_file() -> None:
     assert key not in candidate.jobs()
 
 
-@pytest.mark.parametrize("key", ["train__epochs", "model__hidden", "runtime__threads", "seed"])
+@pytest.mark.parametrize("key", ["train__epochs", "model__hidden", "runtime__portable", "seed"])
 def test_the_key_of_a_result_depends_on_all_that_affects_the_result(key: str) -> None:
-    value = [7] if key == "model__hidden" else 7
+    value = {"model__hidden": [7], "runtime__portable": True}.get(key, 7)
     first = Candidate("a", shrunk()).jobs()
     assert not set(first) & set(Candidate("a", shrunk(**{key: value})).jobs())
     assert set(first) == set(Candidate("b", shrunk(finetune__epochs=9), trial=3).jobs())
+
+
+def test_the_threads_of_the_stage_matter_to_its_rehearsal_alone() -> None:
+    one, two = Candidate("a", shrunk()), Candidate("a", shrunk(runtime__threads=2))
+    assert one.jobs() == two.jobs()
+    assert one.rehearsal()[0] != two.rehearsal()[0]
 
 
 def test_confirming_trains_each_candidate_once_per_seed(
@@ -96,32 +105,87 @@ def test_confirming_trains_each_candidate_once_per_seed(
     confirmation = load_confirmation(study, found)
     assert [one.candidate.name for one in confirmation.trials] == ["trial 3", "trial 1"]
     assert confirmation.present is not None
-    assert confirmation.winner is not None
-    assert confirmation.winner == min(confirmation.trials, key=lambda one: one.mean)
+    leader = min(confirmation.trials, key=lambda one: one.mean)
     for one in confirmation.trials:
         assert len(set(one.losses)) == 2
         assert one.times_correct[:100].sum() == round(100 * 2 * one.accuracy)
     rehearse(study, executor, found)
-    assert capsys.readouterr().out.startswith(f"{confirmation.winner.candidate.name}, seed 0 ")
-    tables = [one.table() for one in load_confirmation(study, found).confirmed]
+    assert capsys.readouterr().out.startswith(f"{leader.candidate.name}, seed 0 ")
+    confirmation = load_confirmation(study, found)
+    assert confirmation.winner is not None
+    assert confirmation.winner.candidate == leader.candidate
+    tables = [one.table() for one in confirmation.confirmed]
     assert [table["seed"].to_list() for table in tables].count([0, 1, 2]) == 1
     confirm(study, executor, found)
     rehearse(study, executor, found)
     assert capsys.readouterr().out == ""
 
 
-def test_a_candidate_that_fails_with_the_seed_of_the_file_cannot_win(study: Study) -> None:
+def test_a_trial_with_the_present_values_is_trained_once_for_both(
+    study: Study, executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted, submit = list[str](), executor.submit
+
+    def count(name: str, job: Job) -> None:
+        submitted.append(name)
+        submit(name, job)
+
+    monkeypatch.setattr(executor, "submit", count)
+    present = shrunk(train__batch_size=64, tune__confirm={"top": 1, "seeds": 2})
+    found = candidates(study, present)
+    confirm(study, executor, found)
+    assert len(submitted) == 2
+    confirmation = load_confirmation(study, found)
+    assert confirmation.present is not None
+    assert [one.losses for one in confirmation.trials] == [confirmation.present.losses]
+
+
+@pytest.fixture
+def confirmed(study: Study) -> list[Candidate]:
+    """The candidates, trained with all fresh seeds; trial 1 is better than trial 3."""
     found = candidates(study, PRESENT)
-    for loss, candidate in zip((0.2, 0.3, 0.1), found, strict=True):
+    for loss, candidate in zip((0.3, 0.2, 0.1), found, strict=True):
         for key in candidate.jobs():
-            study.save_result(key, {"val_loss": loss, "val_accuracy": 0.9, "correct": "00"})
-    winner = load_confirmation(study, found).winner
-    assert winner is not None
-    assert winner.candidate == found[0]
-    study.save_result(found[0].rehearsal()[0], {"failed": "the loss became nan"})
-    winner = load_confirmation(study, found).winner
-    assert winner is not None
-    assert winner.candidate == found[1]
+            study.save_result(key, result(loss))
+    return found
+
+
+def result(loss: float) -> dict[str, Any]:
+    return {"val_loss": loss, "val_accuracy": 0.9, "correct": "00"}
+
+
+def test_there_is_no_winner_before_it_is_trained_with_the_seed_of_the_file(
+    study: Study, confirmed: list[Candidate]
+) -> None:
+    confirmation = load_confirmation(study, confirmed)
+    assert confirmation.leader is not None
+    assert confirmation.leader.candidate == confirmed[1]
+    assert in_numbers(confirmation)["winner"] is None
+    assert describe(study, confirmation, wanted=5).endswith(
+        "The winner is not confirmed yet. Run the same command again to continue."
+    )
+    assert "It is not confirmed: python -m src.tune" in choose(study, PRESENT)[1]
+    study.save_result(confirmed[1].rehearsal()[0], result(0.5))
+    confirmation = load_confirmation(study, confirmed)
+    assert in_numbers(confirmation)["winner"] == "trial 1"
+    assert "trial 1 wins with the lowest mean loss" in describe(study, confirmation, wanted=5)
+    chosen, why = choose(study, PRESENT)
+    assert chosen == confirmed[1]
+    assert "the lowest mean over 2 seeds" in why
+
+
+def test_a_candidate_that_fails_with_the_seed_of_the_file_cannot_win(
+    study: Study, confirmed: list[Candidate]
+) -> None:
+    study.save_result(confirmed[1].rehearsal()[0], {"failed": "the loss became nan"})
+    confirmation = load_confirmation(study, confirmed)
+    assert confirmation.leader is not None
+    assert confirmation.leader.candidate == confirmed[0]
+    assert not confirmation.settled
+    study.save_result(confirmed[0].rehearsal()[0], {"failed": "the loss became nan"})
+    confirmation = load_confirmation(study, confirmed)
+    assert confirmation.settled
+    assert confirmation.winner is None
 
 
 def test_a_candidate_that_fails_with_a_seed_cannot_win(
@@ -137,9 +201,9 @@ def test_a_candidate_that_fails_with_a_seed_cannot_win(
     found = candidates(study, present)
     confirm(study, executor, found)
     assert [candidate.name for candidate in found][:2] == ["trial 1", "trial 0"]
-    winner = load_confirmation(study, found).winner
-    assert winner is not None
-    assert winner.candidate.name == "trial 0"
+    leader = load_confirmation(study, found).leader
+    assert leader is not None
+    assert leader.candidate.name == "trial 0"
 
 
 SGD: dict[str, Any] = {
@@ -163,7 +227,7 @@ def test_a_worker_that_is_killed_while_confirming_is_replaced(
     monkeypatch.setattr(pool, "answer", kill_once)
     confirm(study, pool, found)
     assert killed
-    assert load_confirmation(study, found).winner is not None
+    assert load_confirmation(study, found).leader is not None
 
 
 def test_a_bug_ends_a_confirmation_with_its_traceback(

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from src.core.tables import read_table
+from src.execution.executor import Executor
 from src.tracking.nested import track_study
 from src.tracking.store import TUNE
-from src.tune.confirm import choose
+from src.tune.confirm import Candidate, choose
 from src.tune.session import Session
 from src.tune.study import Study
 from tests.conftest import WORKPLACE, shrunk
@@ -119,6 +121,32 @@ def test_waiting_for_another_process_that_confirms_can_be_interrupted(
     with FileLock(lock), pytest.raises(KeyboardInterrupt):
         run(study, wanted=2)
     assert said == ["Waiting for another process that confirms the winner of study study."]
+
+
+def test_trials_added_while_waiting_to_confirm_are_candidates(
+    begin: BeginStudy, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete(begin(), 2)
+    Path("reports/tune").mkdir(parents=True)
+    other = FileLock("reports/tune/study.confirm.lock")
+    chosen = list[str]()
+
+    def add_a_better_trial(*_: object, **__: object) -> None:
+        study = begin()
+        number = study.claim(3)
+        assert number is not None
+        study.complete(number, 0.5)
+        other.release()
+
+    def note(study: Study, executor: Executor, found: Sequence[Candidate]) -> None:
+        chosen.extend(one.name for one in found)
+        raise KeyboardInterrupt  # the rest is tested above
+
+    monkeypatch.setattr("src.core.files.print", add_a_better_trial, raising=False)
+    monkeypatch.setattr("src.tune.session.confirm", note)
+    with other, pytest.raises(KeyboardInterrupt):
+        run(begin(), wanted=2)
+    assert chosen == ["trial 2", "trial 0", "params.yaml"]
 
 
 def test_no_trial_starts_after_the_timeout(
