@@ -79,12 +79,17 @@ def load_images(path: Path) -> ImageSet:
         raise UserError(f"{path}: not a file of labelled images: no {missing}") from missing
 
 
+def present(labels: Tensor) -> Tensor:
+    """The labels that occur, in order; `unique` would sort a copy of them."""
+    return labels.bincount().nonzero().flatten()
+
+
 def draw_per_class(
     labels: Tensor, how_many: Callable[[int], int], generator: torch.Generator
 ) -> Tensor:
     """A mask, bool [N], of images drawn at random: `how_many(n)` of each class with n images."""
     drawn = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique():
+    for label in present(labels):
         members = (labels == label).nonzero().flatten()
         order = torch.randperm(len(members), generator=generator)
         drawn[members[order[: how_many(len(members))]]] = True

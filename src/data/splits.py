@@ -21,7 +21,7 @@ from src.data.idx import (
     read_pieces,
     read_shape,
 )
-from src.data.imageset import ImageSet, draw_per_class
+from src.data.imageset import ImageSet, draw_per_class, present
 from src.data.pixels import histogram, mean_and_std
 
 Shape = tuple[int, int, int]  # channels, height, width
@@ -54,7 +54,7 @@ def read_splits(
             f"but the training images are {_size(shape)}"
         )
     held_out = draw_per_class(labels, val_images, generator)
-    if not held_out.any() or labels[~held_out].unique().numel() < labels.unique().numel():
+    if not held_out.any() or len(present(labels[~held_out])) < len(present(labels)):
         raise UserError(
             "data.val_fraction: should leave images to validate, and some of each class to train"
         )
