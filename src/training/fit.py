@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from src.core.progress import Epoch, Reporter
 from src.core.runtime import generator
@@ -69,14 +68,15 @@ def _run_epoch(
     reporters: Sequence[Reporter],
 ) -> Epoch:
     step.begin_epoch(number)
-    losses: list[Tensor] = []  # each the sum over its batch; read once, for a GPU waits meanwhile
+    # Read once, at the end: a GPU would wait each time.
+    total = torch.zeros((), dtype=torch.float64, device=data.train.labels.device)
     started = time.perf_counter()
     for images, labels in batches(data.train, step.config.batch_size, shuffle):
         rate = step.rate
-        losses.append(step(images, labels) * len(labels))
+        total += step(images, labels) * len(labels)
         for reporter in reporters:
             reporter.on_batch(len(labels))
-    train_loss = torch.stack(losses).sum(dtype=torch.float64).item() / len(data.train)
+    train_loss = total.item() / len(data.train)
     seconds = time.perf_counter() - started
     finite(train_loss, "training", step.config)
     val = score(step.model, data.val)
