@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.checkouts import copied
 from benchmarks.clocked import MARK
 from benchmarks.rows import record
 from src.core import paths
@@ -24,19 +25,16 @@ from tests.conftest import ROOT
 
 CEILING = 20.0  # seconds
 TURNS = 3
-CLONE = "import sys, pathlib; from tests.clones import clone; clone(pathlib.Path(sys.argv[1]))"
 STAGE = "python -m pipeline."
 
 
-def copied(checkout: Path, folder: Path) -> Path:
-    """A copy of the checkout, with its own parameters and with clocks in its stages."""
-    folder.mkdir()
-    subprocess.run([sys.executable, "-c", CLONE, str(folder)], cwd=checkout, check=True)
-    shutil.copy(checkout / paths.PARAMS, folder)
+def clocked(checkout: Path, folder: Path) -> Path:
+    """A copy of the checkout with clocks in its stages."""
+    copied(checkout, folder)
     shutil.copy(ROOT / "benchmarks/clocked.py", folder / "benchmarks")
     declared = (folder / paths.DVC_YAML).read_text()
-    clocked = declared.replace(STAGE, "python -m benchmarks.clocked ")
-    (folder / paths.DVC_YAML).write_text(clocked)
+    measured = declared.replace(STAGE, "python -m benchmarks.clocked ")
+    (folder / paths.DVC_YAML).write_text(measured)
     return folder
 
 
@@ -54,28 +52,26 @@ def besides(folder: Path) -> float:
         text=True,
     )
     assert process.stdout
-    clocks, marks = 0.0, [("dvc", started)]
+    spent, stage, since = dict[str, float](), "dvc", started
     for line in process.stdout:
         if starting := re.match(r"Running stage '(\w+)'", line):
-            marks.append((starting[1], time.perf_counter()))
+            spent[stage] = time.perf_counter() - since
+            stage, since = starting[1], time.perf_counter()
         if line.startswith(MARK):
-            clocks += float(line.split()[-1])
+            since += float(line.split()[-1])
     if process.wait() != 0:
         sys.exit("dvc repro failed")
-    ended = time.perf_counter()
-    ends = [at for _, at in marks[1:]] + [ended]
-    spent = ", ".join(
-        f"{name} {end - begun:.1f}" for (name, begun), end in zip(marks, ends, strict=True)
-    )
-    print(f"{ended - started:.1f} s ({spent}), of them {clocks:.1f} of work", flush=True)
-    return ended - started - clocks
+    spent[stage] = time.perf_counter() - since
+    each = ", ".join(f"{name} {seconds:.1f}" for name, seconds in spent.items())
+    print(f"{time.perf_counter() - started:.1f} s; without the work: {each}", flush=True)
+    return sum(spent.values())
 
 
 def main() -> None:
     checkouts = [ROOT, *(Path(other).resolve() for other in sys.argv[1:])]
     with tempfile.TemporaryDirectory() as folder:
         copies = [
-            copied(checkout, Path(folder) / str(number))
+            clocked(checkout, Path(folder) / str(number))
             for number, checkout in enumerate(checkouts)
         ]
         turns = [[besides(copy) for copy in copies] for _ in range(1 + TURNS)][1:]

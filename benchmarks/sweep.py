@@ -1,12 +1,15 @@
 """Rows 6 and 7: a sweep, against Optuna around training loops as they are usually written.
 
-    python -m benchmarks.sweep
+    python -m benchmarks.sweep [OTHER]
 
 Ours is `python -m src.tune --trials 50 --workers 2` in a copy of the repository, with params.yaml
 as it is. Row 7 takes the whole command, with confirmation and report, against the half hour that it
-took before. Row 6 takes a trial: the time from the start of the first one to the end of the last
-one, over 50. Its peers search the same space with the same epochs, on the tensors that `make repro`
-left, and confirm and record nothing:
+took on another machine before it was made faster, or against the same command in a copy of OTHER,
+an earlier checkout. Then the winners are trained with five more seeds.
+
+Row 6 takes a trial: the time from the start of the first one to the end of the last one, over 50.
+Its peers train the values of our first trials as often, on the tensors that `make repro` left, and
+confirm and record nothing:
 
 - one trial after the other, none pruned, each with the DataLoader of benchmarks.batches
   (torchvision transforms per image, two workers), on two threads. Five trials of EPOCHS epochs,
@@ -15,23 +18,28 @@ left, and confirm and record nothing:
   draw per batch. Ten trials: the pruner lets the first five pass, and the others stand for 45.
 """
 
+import statistics
+import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
+import pandas as pd
 import torch
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.optim import Optimizer
+from torch.optim import SGD, Optimizer
 from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from benchmarks.batches import Single
+from benchmarks.checkouts import copied
 from benchmarks.rows import record
 from benchmarks.trials import sweep
 from src.config.params import Params
@@ -39,32 +47,69 @@ from src.config.parsing import read
 from src.config.sections import AugmentConfig, TrainConfig
 from src.core import paths
 from src.core.runtime import generator
+from src.data.checks import parse_params
 from src.data.imageset import ImageSet, TrainVal, load_images
 from src.models.build import build_model
 from src.models.network import Network
 from src.models.scoring import score
 from src.training.optim import LayerPlan, build_optimizer
+from src.training.scratch import train_from_scratch
 from src.tune.space import Space
-from tests.clones import clone
+from tests.clones import Clone
 from tests.conftest import ROOT
 
 TRIALS, STARTUP = 50, 5  # trials; those that Optuna's median pruner lets pass
 EPOCHS = 3  # of each trial of the slower peer
 BEFORE = 29 * 60.0  # seconds, on another machine with 2 cores
+SEEDS = range(100, 105)  # had no part in any choice
 
 
-def ours() -> tuple[float, float]:
-    """Seconds of the whole command, and for each trial."""
-    with tempfile.TemporaryDirectory() as folder:
-        project = clone(Path(folder))
-        (project.root / paths.PARAMS).write_bytes((ROOT / paths.PARAMS).read_bytes())
-        project.call("dvc", "repro", "preprocess")
-        started = time.perf_counter()
-        table = sweep(project, "sweep", TRIALS, 2)
-        seconds = time.perf_counter() - started
-        print((project.root / "reports/tune/sweep/summary.txt").read_text(), flush=True)
-    span = table["datetime_complete"].max() - table["datetime_start"].min()
-    return seconds, span.total_seconds() / len(table)
+@dataclass(frozen=True)
+class Swept:
+    """A sweep as `src.tune` makes it."""
+
+    seconds: float  # of the whole command
+    trials: pd.DataFrame
+    winner: Params
+
+    @property
+    def seconds_per_trial(self) -> float:
+        span = self.trials["datetime_complete"].max() - self.trials["datetime_start"].min()
+        return float(span.total_seconds() / len(self.trials))
+
+    def first(self, count: int) -> list[dict[str, Any]]:
+        """The values of the first trials."""
+        values = self.trials.filter(like="params_").head(count).astype(object)
+        return [
+            {str(name).removeprefix("params_"): value for name, value in row.items()}
+            for row in values.to_dict("records")
+        ]
+
+
+def swept(project: Clone) -> Swept:
+    project.call("dvc", "repro", "preprocess")
+    started = time.perf_counter()
+    table = sweep(project, "sweep", TRIALS, 2)
+    seconds = time.perf_counter() - started
+    print((project.root / "reports/tune/sweep/summary.txt").read_text(), flush=True)
+    project.call("python", "-m", "src.promote", "--study", "sweep")
+    return Swept(seconds, table, parse_params(read(project.root / paths.PARAMS)))
+
+
+def judged(name: str, params: Params, data: TrainVal, test: ImageSet) -> list[float]:
+    """The validation loss for each of SEEDS, on two threads."""
+    torch.set_num_threads(2)
+    losses, accuracies = list[float](), list[float]()
+    for seed in SEEDS:
+        trained = train_from_scratch(params.model, params.train, data.train, data.val, seed)
+        losses.append(trained.fit.kept.val_loss)
+        accuracies.append(score(trained.checkpoint.model, test).accuracy)
+    print(
+        f"{name}: val loss {statistics.mean(losses):.4f} (sd {statistics.stdev(losses):.4f}), "
+        f"test accuracy {statistics.mean(accuracies):.2%} over {len(SEEDS)} seeds",
+        flush=True,
+    )
+    return losses
 
 
 def drawn(trial: optuna.Trial, space: Space) -> Params:
@@ -73,12 +118,22 @@ def drawn(trial: optuna.Trial, space: Space) -> Params:
         match range_:
             case FloatDistribution():
                 values[name] = trial.suggest_float(name, range_.low, range_.high, log=range_.log)
+            case IntDistribution():
+                values[name] = trial.suggest_int(name, range_.low, range_.high, log=range_.log)
             case CategoricalDistribution():
                 values[name] = trial.suggest_categorical(name, range_.choices)
     return space.params(values)
 
 
-def one_by_one(space: Space, data: TrainVal) -> float:
+def usual_study(values: list[dict[str, Any]]) -> optuna.Study:
+    """A study whose first trials have these values."""
+    study = optuna.create_study(sampler=TPESampler(seed=0), pruner=MedianPruner())
+    for each in values:
+        study.enqueue_trial(each)
+    return study
+
+
+def one_by_one(space: Space, data: TrainVal, values: list[dict[str, Any]]) -> float:
     """Seconds of a trial."""
     torch.set_num_threads(2)
 
@@ -93,7 +148,7 @@ def one_by_one(space: Space, data: TrainVal) -> float:
             loss = score(model, data.val).loss
         return loss
 
-    study = optuna.create_study(sampler=TPESampler(seed=0))
+    study = usual_study(values)
     started = time.perf_counter()
     study.optimize(train, STARTUP)
     return (time.perf_counter() - started) / STARTUP * space.max_epochs() / EPOCHS
@@ -131,7 +186,7 @@ def affine(limits: AugmentConfig) -> v2.Transform:
     )
 
 
-def two_jobs(space: Space, data: TrainVal) -> float:
+def two_jobs(space: Space, data: TrainVal, values: list[dict[str, Any]]) -> float:
     """Seconds of a trial, as they pass: half of what it takes."""
     torch.set_num_threads(1)
 
@@ -151,7 +206,7 @@ def two_jobs(space: Space, data: TrainVal) -> float:
                 raise optuna.TrialPruned
         return val_loss
 
-    study = optuna.create_study(sampler=TPESampler(seed=0), pruner=MedianPruner())
+    study = usual_study(values)
     study.optimize(train, 2 * STARTUP, n_jobs=2)
     seconds = [trial.duration.total_seconds() for trial in study.trials if trial.duration]
     all_trials = sum(seconds[:STARTUP]) + sum(seconds[STARTUP:]) * (TRIALS / STARTUP - 1)
@@ -160,16 +215,30 @@ def two_jobs(space: Space, data: TrainVal) -> float:
 
 def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    SGD([torch.zeros(1)])  # the first optimizer of a process imports torch's compiler
     space = Space(read())
-    data = TrainVal(*(load_images(paths.IMAGE_SETS[f"source.{name}"]) for name in ("train", "val")))
-    sequential, parallel = one_by_one(space, data), two_jobs(space, data)
-    command, trial = ours()
+    train, val, test = (load_images(paths.IMAGE_SETS[f"source.{name}"]) for name in paths.SPLITS)
+    data = TrainVal(train, val)
+    with tempfile.TemporaryDirectory() as folder:
+        ours, *others = (
+            swept(copied(checkout, Path(folder) / str(number)))
+            for number, checkout in enumerate([ROOT, *map(Path, sys.argv[1:])])
+        )
+    losses = judged("winner", ours.winner, data, test)
+    judged("params.yaml", space.params({}), data, test)
+    what, peer = "a sweep of 50 trials, confirmed", "before, on another machine"
+    if others:
+        peer = "the same before, on this machine"
+        before = judged("the other's winner", others[0].winner, data, test)
+        pairs = [*zip(losses, before, strict=True)]
+        record(7, "validation loss of its winner, five more seeds", peer, "nats", pairs, 1)
+    record(7, what, peer, "s", [(ours.seconds, others[0].seconds if others else BEFORE)], 3)
+    sequential = one_by_one(space, data, ours.first(STARTUP))
     loop = "trials one by one, unpruned, in a DataLoader loop"
-    record(6, "a trial of a sweep", loop, "s", [(trial, sequential)], 12)
+    record(6, "a trial of a sweep", loop, "s", [(ours.seconds_per_trial, sequential)], 12)
+    parallel = two_jobs(space, data, ours.first(2 * STARTUP))
     jobs = "Optuna's median pruner and two jobs, images in memory"
-    record(6, "a trial of a sweep, pruned", jobs, "s", [(trial, parallel)], 4)
-    half_hour = "before, on another machine"
-    record(7, "a sweep of 50 trials, confirmed", half_hour, "s", [(command, BEFORE)], 3)
+    record(6, "a trial of a sweep, pruned", jobs, "s", [(ours.seconds_per_trial, parallel)], 4)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ side, whose values and losses are compared.
 """
 
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +18,7 @@ import pandas as pd
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from benchmarks.checkouts import copied
 from src.config.values import rewrite
 from src.core import paths
 from tests.clones import Clone
@@ -26,14 +26,11 @@ from tests.conftest import ROOT
 
 TRIALS = 30
 SHORT = {"train.epochs": 2, "tune.pruner": "none", "tune.confirm.top": 1, "tune.confirm.seeds": 2}
-CLONE = "import sys, pathlib; from tests.clones import clone; clone(pathlib.Path(sys.argv[1]))"
 
 
 def prepared(checkout: Path, folder: Path) -> Clone:
     """A copy of `checkout` with short trials, and the data in it."""
-    folder.mkdir()
-    subprocess.run([sys.executable, "-c", CLONE, str(folder)], cwd=checkout, check=True)
-    project = Clone(folder)
+    project = copied(checkout, folder)
     params = rewrite((ROOT / paths.PARAMS).read_text(), SHORT)
     (project.root / paths.PARAMS).write_text(params)
     project.call("dvc", "repro", "preprocess")

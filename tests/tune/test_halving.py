@@ -45,11 +45,17 @@ def test_values_of_other_rungs_do_not_count(study: Study) -> None:
     assert verdicts(study, 4, [0.5]) == [True]
 
 
-@pytest.mark.parametrize("epochs", [1, 2, 3])
-def test_few_epochs_have_a_rung_after_the_first(begin: BeginStudy, epochs: int) -> None:
+@pytest.mark.parametrize(
+    ("epochs", "rungs"), [(1, []), (2, [1]), (3, [1, 2]), (12, [2, 3, 6]), (20, [3, 5, 10])]
+)
+def test_rungs_are_rounded_up_and_before_the_last_epoch(
+    begin: BeginStudy, epochs: int, rungs: list[int]
+) -> None:
     study = begin(pruner="halving", values={"train.epochs": epochs})
-    assert verdicts(study, 1, [0.5, 0.6]) == [True, False]
-    assert verdicts(study, 2, [0.5, 0.6]) == [True, True]
+    compared = [
+        epoch for epoch in range(1, 1 + epochs) if not all(verdicts(study, epoch, [0.5, 0.6]))
+    ]
+    assert compared == rungs
 
 
 def test_nan_never_goes_on_and_is_worse_than_any_number(study: Study) -> None:
