@@ -19,7 +19,7 @@ from torchvision.transforms import v2
 
 from benchmarks.rows import in_turn, record
 from src.config.params import Params
-from src.config.sections import TrainConfig
+from src.config.sections import AugmentConfig, TrainConfig
 from src.core import paths
 from src.core.runtime import generator, set_up
 from src.data.augment import augment
@@ -33,20 +33,25 @@ CEILING = 10.0  # % of an epoch
 FILE = paths.SOURCE_TENSORS / paths.TRAIN
 
 
+def affine(limits: AugmentConfig, image_shape: tuple[int, int, int]) -> v2.Transform:
+    """The same augmentation by torchvision."""
+    _, height, width = image_shape
+    return v2.RandomAffine(
+        degrees=limits.rotation,
+        translate=(limits.shift / width, limits.shift / height),
+        scale=(1 - limits.scale, 1 + limits.scale),
+        interpolation=v2.InterpolationMode.BILINEAR,
+    )
+
+
 class Single(Dataset[tuple[Tensor, int]]):
     """One augmented picture at a time, from 0 to 255 unless `further` transforms change that."""
 
     def __init__(self, data: ImageSet, config: TrainConfig, *further: v2.Transform) -> None:
-        limits, (_, height, width) = config.augment, data.image_shape
         self._images, self._labels = data.images[:, 0].numpy(), data.labels.tolist()
         self._transform = v2.Compose(
             [
-                v2.RandomAffine(
-                    degrees=limits.rotation,
-                    translate=(limits.shift / width, limits.shift / height),
-                    scale=(1 - limits.scale, 1 + limits.scale),
-                    interpolation=v2.InterpolationMode.BILINEAR,
-                ),
+                affine(config.augment, data.image_shape),
                 v2.ToImage(),
                 v2.ToDtype(torch.float32),
                 *further,

@@ -17,7 +17,7 @@ FITTED = ("src.training.scratch", "src.training.finetune")
 MARK = "clock:"
 
 
-def clocked(module: ModuleType, name: str) -> None:
+def time_calls(module: ModuleType, name: str) -> None:
     """Let the module's function say how long each call took."""
     function: Callable[..., Any] = getattr(module, name)
 
@@ -36,10 +36,10 @@ def main() -> None:
     stage = importlib.import_module(f"pipeline.{sys.argv[1]}")
     for name in FITTED:
         if name in sys.modules:
-            clocked(sys.modules[name], "fit")
+            time_calls(sys.modules[name], "fit")
     for name, value in [*vars(stage).items()]:
         if getattr(value, "__module__", "").startswith("src.evaluation.") and callable(value):
-            clocked(stage, name)
+            time_calls(stage, name)
     run(stage.main)
 
 

@@ -48,8 +48,7 @@ def prepare(folder: Path) -> None:
     from src.recipes.recipe import Recipe, obtain_splits
 
     folder.mkdir(parents=True, exist_ok=True)
-    places = {name: paths.RECIPES / f"{name}.yaml" for name in RECIPES}
-    recipes = {name: load_params(Recipe, path) for name, path in places.items() if path.exists()}
+    recipes = {name: load_params(Recipe, paths.RECIPES / f"{name}.yaml") for name in RECIPES}
     settings = {"stages": load_params(Params), **recipes}
     dumped = {name: each.model_dump(mode="json") for name, each in settings.items()}
     (folder / SETTINGS).write_text(json.dumps(dumped))
@@ -145,7 +144,6 @@ def both_ways(*place: Any) -> dict[str, tuple[float, float]]:
     return {
         name: (epoch_seconds(here, name, False), epoch_seconds(here, name, True))
         for name in RECIPES
-        if name in here.settings
     }
 
 
@@ -174,7 +172,7 @@ def afresh(function: Callable[..., Answer], *arguments: Any) -> Answer:
 def measure(*place: Any) -> None:
     first, second = afresh(digests, *place), afresh(digests, *place)
     for name, digest in first.items():
-        print(f"{name}: {'equal bytes' if second[name] == digest else 'DIFFERENT BYTES'}, twice")
+        print(f"{name}: {'equal' if second[name] == digest else 'DIFFERENT'} bytes in two runs")
     times = afresh(both_ways, *place)
     for name, (free, held) in times.items():
         print(f"an epoch of {name}: {free:.3f} s, waiting after each batch {held:.3f} s")

@@ -1,10 +1,8 @@
 """Custom data of any number of images, and the memory of a process: what rows 11 and 12 share."""
 
-import re
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -21,9 +19,10 @@ from src.data.idx import (
 )
 from src.data.imageset import load_images
 from tests.clones import Clone
+from tests.memory import anonymous
 
 AT_A_TIME = 500  # images that are shifted alike
-OFTEN = 0.002  # seconds
+OFTEN = 0.01  # seconds
 
 
 def obtain_many(project: Clone, images: int) -> None:
@@ -62,15 +61,8 @@ def watched(process: "subprocess.Popen[str]") -> tuple[float, str]:
     """The largest anonymous memory of a process while it runs, in MB, and what it prints."""
     most = 0.0
     while process.poll() is None:
-        most = max(most, anonymous(process.pid))
+        most = max(most, anonymous(process.pid) / 1e6)
         time.sleep(OFTEN)
     printed, _ = process.communicate()
     assert process.returncode == 0, printed
     return most, printed
-
-
-def anonymous(process: int) -> float:
-    """RssAnon, in MB: what is in memory, and in no file; 0 for a process that has ended."""
-    status = Path(f"/proc/{process}/status").read_text()
-    found = re.search(r"RssAnon:\s+(\d+) kB", status)
-    return int(found[1]) * 1024 / 1e6 if found else 0.0

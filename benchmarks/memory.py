@@ -26,13 +26,12 @@ TIMES, LARGER = 3, 1.1
 LOADED = "LOADED"
 # The stage, once all is imported that it imports: building an optimizer imports much.
 STAGE = f"""
-import mlflow, pandas, re, sqlalchemy, torch
-from pathlib import Path
+import mlflow, pandas, sqlalchemy, torch
 from pipeline.train import main
 from src.core.cli import run
+from tests.memory import anonymous
 torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], fused=True)
-found = re.search(r"RssAnon:\\s+(\\d+) kB", Path("/proc/self/status").read_text())
-print("{LOADED}", found[1])
+print("{LOADED}", anonymous())
 run(main)
 """
 
@@ -44,7 +43,7 @@ def train(project: Clone, images: int) -> tuple[float, float]:
     (project.root / "data/tensors").symlink_to(folder)
     most, printed = watched(project.start("python", "-c", STAGE))
     loaded = next(line for line in printed.splitlines() if line.startswith(LOADED))
-    added = most - int(loaded.split()[1]) * 1024 / 1e6
+    added = most - int(loaded.split()[1]) / 1e6
     print(f"{images:>9,} images: {most:.0f} MB, {added:.0f} of them added", flush=True)
     return most, added
 

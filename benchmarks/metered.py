@@ -6,7 +6,6 @@ and those inside fit() without them.
 
 import json
 import resource
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,7 +51,7 @@ def _cpu_seconds() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def load() -> Any:
+def import_tracking() -> Any:
     from src.core import console
     from src.tracking import runs
 
@@ -61,7 +60,7 @@ def load() -> Any:
 
 def main() -> None:
     overhead, training = Meter(), 0.0
-    console, runs = overhead(load)()
+    console, runs = overhead(import_tracking)()
     overhead.methods(console.Console, runs.Run)
     from pipeline import train
 
@@ -81,7 +80,7 @@ def main() -> None:
     plain = vars(scratch)["fit"]
     vars(scratch)["fit"], vars(train)["track"] = fit, track
     train.main()
-    print(json.dumps([overhead.seconds, training]), file=sys.stderr)
+    print(json.dumps([overhead.seconds, training]))
 
 
 if __name__ == "__main__":

@@ -31,11 +31,11 @@ def measure(project: Clone) -> Pair:
         [sys.executable, "-m", "benchmarks.metered"],
         cwd=project.root,
         env=os.environ | {"GOMP_SPINCOUNT": "0"},
-        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    overhead, training = json.loads(done.stderr.splitlines()[-1])
+    overhead, training = json.loads(done.stdout.splitlines()[-1])
     print(f"{overhead:.2f} of {training:.1f} CPU s: {overhead / training:.1%}", flush=True)
     return overhead, SHARE * training
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from src.core.files import write_text
+
 RESULTS = Path(__file__).with_name("results.json")
 Pair = tuple[float, float]  # ours, and the peer's; less is better
 
@@ -34,8 +36,15 @@ class Row:
 
 
 def in_turn(ours: Callable[[], float], peer: Callable[[], float], pairs: int) -> list[Pair]:
-    """Both sides, one after the other: a machine whose speed drifts changes both alike."""
-    return [(ours(), peer()) for _ in range(pairs)]
+    """Both sides in turn, each first in every other pair: a drift of the machine favours none."""
+    found = []
+    for number in range(pairs):
+        if number % 2:
+            theirs, own = peer(), ours()
+        else:
+            own, theirs = ours(), peer()
+        found.append((own, theirs))
+    return found
 
 
 def record(
@@ -71,7 +80,7 @@ def record(
     )
     others = [each for each in load() if (each["row"], each["what"]) != (row, what)]
     rows = sorted([*others, asdict(made)], key=lambda each: (each["row"], each["what"]))
-    RESULTS.write_text(json.dumps(rows, indent=2) + "\n")
+    write_text(json.dumps(rows, indent=2) + "\n", RESULTS)
 
 
 def load() -> list[dict[str, Any]]:

@@ -17,20 +17,20 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.checkouts import copied
+from benchmarks.checkouts import copy
 from benchmarks.clocked import MARK
 from benchmarks.rows import record
 from src.core import paths
 from tests.conftest import ROOT
 
 CEILING = 20.0  # seconds
-TURNS = 3
+TURNS = 2
 STAGE = "python -m pipeline."
 
 
-def clocked(checkout: Path, folder: Path) -> Path:
+def add_clocks(checkout: Path, folder: Path) -> Path:
     """A copy of the checkout with clocks in its stages."""
-    copied(checkout, folder)
+    copy(checkout, folder)
     shutil.copy(ROOT / "benchmarks/clocked.py", folder / "benchmarks")
     declared = (folder / paths.DVC_YAML).read_text()
     measured = declared.replace(STAGE, "python -m benchmarks.clocked ")
@@ -38,7 +38,7 @@ def clocked(checkout: Path, folder: Path) -> Path:
     return folder
 
 
-def besides(folder: Path) -> float:
+def seconds_besides_work(folder: Path) -> float:
     """Seconds of the whole pipeline, without those that its clocks tell; prints each stage's."""
     env = {
         key: value for key, value in os.environ.items() if not key.startswith(("DVC_", "MLFLOW"))
@@ -71,10 +71,10 @@ def main() -> None:
     checkouts = [ROOT, *(Path(other).resolve() for other in sys.argv[1:])]
     with tempfile.TemporaryDirectory() as folder:
         copies = [
-            clocked(checkout, Path(folder) / str(number))
+            add_clocks(checkout, Path(folder) / str(number))
             for number, checkout in enumerate(checkouts)
         ]
-        turns = [[besides(copy) for copy in copies] for _ in range(1 + TURNS)][1:]
+        turns = [[seconds_besides_work(each) for each in copies] for _ in range(1 + TURNS)][1:]
     for times in turns:
         print(", against the other checkout ".join(f"{seconds:.1f} s" for seconds in times))
     record(

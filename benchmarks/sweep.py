@@ -1,25 +1,26 @@
 """Rows 6 and 7: a sweep, against Optuna around training loops as they are usually written.
 
-    python -m benchmarks.sweep [OTHER]
+    python -m benchmarks.sweep
 
 Ours is `python -m src.tune --trials 50 --workers 2` in a copy of the repository, with params.yaml
-as it is. Row 7 takes the whole command, with confirmation and report, against the half hour that it
-took on another machine before it was made faster, or against the same command in a copy of OTHER,
-an earlier checkout. Then the winners are trained with five more seeds.
+as it is. Row 7 takes the whole command, with confirmation and report, against the same command in
+the version before the sweep was made faster, with its params.yaml. Then both winners and the
+present params.yaml are trained with five more seeds. That prints, but does not record, their
+validation losses: with so few seeds, equal ones differ by chance.
 
 Row 6 takes a trial: the time from the start of the first one to the end of the last one, over 50.
-Its peers train the values of our first trials as often, on the tensors that `make repro` left, and
-confirm and record nothing:
+Its peers train on the tensors that `make repro` left, and confirm and record nothing. Their first
+trials have the values of ours; of so few, the best is not compared:
 
 - one trial after the other, none pruned, each with the DataLoader of benchmarks.batches
   (torchvision transforms per image, two workers), on two threads. Five trials of EPOCHS epochs,
   scaled to all.
-- two at a time, with Optuna's median pruner as it comes, images in memory and augmented with one
-  draw per batch. Ten trials: the pruner lets the first five pass, and the others stand for 45.
+- two at a time (`n_jobs=2`), with Optuna's median pruner as it comes, images in memory and
+  augmented with one draw per batch. Ten trials: the pruner lets the first five pass, and the others
+  stand for 45.
 """
 
 import statistics
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -36,15 +37,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import SGD, Optimizer
 from torch.utils.data import DataLoader
-from torchvision.transforms import v2
 
-from benchmarks.batches import Single
-from benchmarks.checkouts import copied
+from benchmarks.batches import Single, affine
+from benchmarks.checkouts import check_out, copy
 from benchmarks.rows import record
 from benchmarks.trials import sweep
 from src.config.params import Params
 from src.config.parsing import read
-from src.config.sections import AugmentConfig, TrainConfig
+from src.config.sections import TrainConfig
 from src.core import paths
 from src.core.runtime import generator
 from src.data.checks import parse_params
@@ -60,7 +60,7 @@ from tests.conftest import ROOT
 
 TRIALS, STARTUP = 50, 5  # trials; those that Optuna's median pruner lets pass
 EPOCHS = 3  # of each trial of the slower peer
-BEFORE = 29 * 60.0  # seconds, on another machine with 2 cores
+BEFORE = "ceb6b99"  # the last commit whose sweep is the peer
 SEEDS = range(100, 105)  # had no part in any choice
 
 
@@ -86,7 +86,7 @@ class Swept:
         ]
 
 
-def swept(project: Clone) -> Swept:
+def sweep_in(project: Clone) -> Swept:
     project.call("dvc", "repro", "preprocess")
     started = time.perf_counter()
     table = sweep(project, "sweep", TRIALS, 2)
@@ -96,8 +96,8 @@ def swept(project: Clone) -> Swept:
     return Swept(seconds, table, parse_params(read(project.root / paths.PARAMS)))
 
 
-def judged(name: str, params: Params, data: TrainVal, test: ImageSet) -> list[float]:
-    """The validation loss for each of SEEDS, on two threads."""
+def judge(name: str, params: Params, data: TrainVal, test: ImageSet) -> None:
+    """Train with SEEDS, on two threads; print the validation loss and the test accuracy."""
     torch.set_num_threads(2)
     losses, accuracies = list[float](), list[float]()
     for seed in SEEDS:
@@ -109,10 +109,9 @@ def judged(name: str, params: Params, data: TrainVal, test: ImageSet) -> list[fl
         f"test accuracy {statistics.mean(accuracies):.2%} over {len(SEEDS)} seeds",
         flush=True,
     )
-    return losses
 
 
-def drawn(trial: optuna.Trial, space: Space) -> Params:
+def draw(trial: optuna.Trial, space: Space) -> Params:
     values: dict[str, Any] = {}
     for name, range_ in space.distributions.items():
         match range_:
@@ -138,7 +137,7 @@ def one_by_one(space: Space, data: TrainVal, values: list[dict[str, Any]]) -> fl
     torch.set_num_threads(2)
 
     def train(trial: optuna.Trial) -> float:
-        params = drawn(trial, space)
+        params = draw(trial, space)
         batch_size = params.train.batch_size
         images = Single(data.train, params.train)
         loader = DataLoader(images, batch_size, shuffle=True, num_workers=2)
@@ -177,22 +176,13 @@ def fresh(params: Params, data: ImageSet) -> Network:
     return build_model(params.model, data.image_shape, 10, data.mean, data.std, random)
 
 
-def affine(limits: AugmentConfig) -> v2.Transform:
-    return v2.RandomAffine(
-        degrees=limits.rotation,
-        translate=(limits.shift / 28, limits.shift / 28),
-        scale=(1 - limits.scale, 1 + limits.scale),
-        interpolation=v2.InterpolationMode.BILINEAR,
-    )
-
-
 def two_jobs(space: Space, data: TrainVal, values: list[dict[str, Any]]) -> float:
     """Seconds of a trial, as they pass: half of what it takes."""
     torch.set_num_threads(1)
 
     def train(trial: optuna.Trial) -> float:
-        params = drawn(trial, space)
-        augmented = affine(params.train.augment)
+        params = draw(trial, space)
+        augmented = affine(params.train.augment, data.train.image_shape)
         model = fresh(params, data.train)
         optimizer = build_optimizer([model], [LayerPlan()], params.train.optimizer)
         for epoch in range(params.train.epochs):
@@ -217,22 +207,17 @@ def main() -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     SGD([torch.zeros(1)])  # the first optimizer of a process imports torch's compiler
     space = Space(read())
-    train, val, test = (load_images(paths.IMAGE_SETS[f"source.{name}"]) for name in paths.SPLITS)
-    data = TrainVal(train, val)
-    with tempfile.TemporaryDirectory() as folder:
-        ours, *others = (
-            swept(copied(checkout, Path(folder) / str(number)))
-            for number, checkout in enumerate([ROOT, *map(Path, sys.argv[1:])])
-        )
-    losses = judged("winner", ours.winner, data, test)
-    judged("params.yaml", space.params({}), data, test)
-    what, peer = "a sweep of 50 trials, confirmed", "before, on another machine"
-    if others:
-        peer = "the same before, on this machine"
-        before = judged("the other's winner", others[0].winner, data, test)
-        pairs = [*zip(losses, before, strict=True)]
-        record(7, "validation loss of its winner, five more seeds", peer, "nats", pairs, 1)
-    record(7, what, peer, "s", [(ours.seconds, others[0].seconds if others else BEFORE)], 3)
+    data = TrainVal(*(load_images(paths.IMAGE_SETS[f"source.{name}"]) for name in ("train", "val")))
+    test = load_images(paths.IMAGE_SETS["source.test"])
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        ours = sweep_in(copy(ROOT, folder / "ours"))
+        before = sweep_in(copy(check_out(BEFORE, folder / "before"), folder / "theirs"))
+    judge("winner", ours.winner, data, test)
+    judge("winner before", before.winner, data, test)
+    judge("params.yaml", space.params({}), data, test)
+    what, peer = "a sweep of 50 trials, confirmed", f"at commit {BEFORE}"
+    record(7, what, peer, "s", [(ours.seconds, before.seconds)], 3)
     sequential = one_by_one(space, data, ours.first(STARTUP))
     loop = "trials one by one, unpruned, in a DataLoader loop"
     record(6, "a trial of a sweep", loop, "s", [(ours.seconds_per_trial, sequential)], 12)

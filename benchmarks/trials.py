@@ -18,7 +18,7 @@ import pandas as pd
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from benchmarks.checkouts import copied
+from benchmarks.checkouts import copy
 from src.config.values import rewrite
 from src.core import paths
 from tests.clones import Clone
@@ -30,7 +30,7 @@ SHORT = {"train.epochs": 2, "tune.pruner": "none", "tune.confirm.top": 1, "tune.
 
 def prepared(checkout: Path, folder: Path) -> Clone:
     """A copy of `checkout` with short trials, and the data in it."""
-    project = copied(checkout, folder)
+    project = copy(checkout, folder)
     params = rewrite((ROOT / paths.PARAMS).read_text(), SHORT)
     (project.root / paths.PARAMS).write_text(params)
     project.call("dvc", "repro", "preprocess")

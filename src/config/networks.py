@@ -18,7 +18,7 @@ Size = Annotated[int, Field(ge=1, le=65_536)]
 class CnnConfig(Section):
     """Convolutions with pooling, then fully connected layers."""
 
-    # The only defaults of all sections: files from before there were other networks, or strides.
+    # The only defaults in any section: older files name neither a kind of network nor strides.
     name: Literal["cnn"] = "cnn"
     normalisation: Normalisation
     channels: Annotated[tuple[Size, ...], Tuple, Field(min_length=1)]
@@ -38,7 +38,7 @@ class CnnConfig(Section):
     def _one_per_layer(cls, sizes: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
         channels = info.data.get("channels", sizes)
         if len(sizes) != len(channels) and (sizes or info.field_name == "kernel_sizes"):
-            raise ValueError(f"should have one size per entry of model.channels ({len(channels)})")
+            raise ValueError(f"should have one value per entry of model.channels ({len(channels)})")
         return sizes
 
     @field_validator("kernel_sizes")

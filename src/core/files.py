@@ -49,7 +49,7 @@ def waited_for(
 ) -> Iterator[None]:
     """Hold a lock for the length of the block; says who holds it if that takes time.
 
-    meanwhile: called each second of waiting; what it raises ends that.
+    meanwhile: called once a second while waiting; an exception from it ends the wait.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock)

@@ -17,9 +17,10 @@ PORTABLE = {
 }
 
 
-# Options of the GNU C library's mallopt, and the most that any version of it takes for the first.
+# Options of the GNU C library's mallopt: how much free memory at the end of the heap it keeps, and
+# up to which size a block comes from the heap. More than LARGEST_BLOCK it does not accept.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-LARGEST_BLOCK = 1 << 25  # bytes
+KEPT, LARGEST_BLOCK = 1 << 30, 1 << 25  # bytes
 
 
 def set_up(device: str, threads: int, portable: bool) -> torch.device:
@@ -51,7 +52,7 @@ def _keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # which musl does not have
     if mallopt and mallopt(M_MMAP_THRESHOLD, LARGEST_BLOCK):
-        mallopt(M_TRIM_THRESHOLD, 1 << 30)
+        mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
 def _choose(name: str) -> torch.device:

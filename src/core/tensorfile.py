@@ -55,8 +55,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors, on the CPU, and their metadata; UserError for a file not written here.
 
-    They are mapped: they take memory only as far as they are used and nobody else needs it, and
-    processes share it. What is written into them does not reach the file, and a file that is put in
+    They are mapped: a page is read when it is used, processes share it, and the system may drop it
+    again. What is written into them does not reach the file, and a file that is put in
     its place, as all writers here do, does not reach them. What another program writes into the
     file itself does; if it cuts the file off, the process ends by SIGBUS.
     """

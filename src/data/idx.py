@@ -52,9 +52,9 @@ def read_idx(path: Path) -> Array:
 
 
 def read_pieces(path: Path) -> Iterator[Array]:
-    """What `read_idx` returns, in pieces of a few MB along the first dimension: of any length.
+    """What `read_idx` returns, in pieces of a few MB along the first dimension.
 
-    That the file is sound is known only after the last.
+    So a file of any size can be read. That it is sound is known only after the last piece.
     """
     with _opened(path) as stream:
         kind, shape = _read_header(stream, path)
@@ -142,7 +142,7 @@ def write_idx(path: Path, array: Array) -> None:
 def write_pieces(
     path: Path, kind: np.dtype[Any], shape: tuple[int, ...], pieces: Iterable[Array]
 ) -> None:
-    """The same for values of this kind and shape, in pieces along the first dimension."""
+    """`write_idx` for an array of this kind and shape that comes in pieces of its rows."""
     stored = kind.newbyteorder(">")
     assert stored in CODES
     assert 1 <= len(shape) <= MAX_DIMENSIONS
@@ -153,5 +153,8 @@ def write_pieces(
         gzip.GzipFile(filename="", mode="wb", compresslevel=0, fileobj=raw, mtime=0) as stream,
     ):
         stream.write(header)
+        rows = 0
         for piece in pieces:
+            rows += len(piece)
             stream.write(np.ascontiguousarray(piece, stored).tobytes())
+        assert rows == shape[0]

@@ -100,17 +100,22 @@ def _chosen(
 ) -> list[Tensor]:
     """For each mask, bool [N], those images of an IDX file, as uint8 [n, *image_shape].
 
-    Mapped from files without a name, which end with them: however many, they take no memory.
+    Mapped from unnamed temporary files, which vanish with the tensors: on a disk, the images take
+    no memory, however many they are.
     """
-    with ExitStack() as stack, named_on_failure(scratch or Path(gettempdir())):
-        files = [stack.enter_context(TemporaryFile(dir=scratch)) for _ in masks]
+    folder = scratch or Path(gettempdir())
+    with ExitStack() as stack:
+        with named_on_failure(folder):
+            files = [stack.enter_context(TemporaryFile(dir=folder)) for _ in masks]
         first = 0
         for piece in read_pieces(path):
             images = fit_images(_channels_first(torch.from_numpy(piece)), image_shape)
-            for file, mask in zip(files, masks, strict=True):
-                file.write(images[mask[first : first + len(images)]].numpy().data)
+            with named_on_failure(folder):
+                for file, mask in zip(files, masks, strict=True):
+                    file.write(images[mask[first : first + len(images)]].numpy().data)
             first += len(images)
-        return [_mapped(file).view(-1, *image_shape) for file in files]
+        with named_on_failure(folder):
+            return [_mapped(file).view(-1, *image_shape) for file in files]
 
 
 def _channels_first(images: Tensor) -> Tensor:

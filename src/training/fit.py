@@ -68,7 +68,7 @@ def _run_epoch(
     reporters: Sequence[Reporter],
 ) -> Epoch:
     step.begin_epoch(number)
-    # Read once, at the end: a GPU would wait each time.
+    # Summed on the device and read once an epoch: the program waits for a GPU at each read.
     total = torch.zeros((), dtype=torch.float64, device=data.train.labels.device)
     started = time.perf_counter()
     for images, labels in batches(data.train, step.config.batch_size, shuffle):

@@ -27,7 +27,7 @@ def build_optimizer(
 ) -> Optimizer:
     """The optimizer that `config` names; its last parameter group has the head.
 
-    Neighbours of one rate are one group, because each group is a call.
+    Adjacent layers with the same rate share a group: the optimizer makes a call for each group.
     """
     planned = zip(layers, plan, strict=True)
     groups = [

@@ -20,6 +20,7 @@ from src.training.jobs import Scratch
 from src.tune.study import Study
 
 VAL = "source.val"
+NONE_SOUND = "each of the best trials failed with at least one seed, so there is no winner"
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Candidate:
         seeds = range(1, 1 + self.params.tune.confirm.seeds)
         return dict(self._training(offset, runtime) for offset in seeds)
 
-    def rehearsal(self) -> tuple[str, Scratch]:
+    def final_job(self) -> tuple[str, Scratch]:
         """The training with the seed of the file, as the train stage will do it, and its key."""
         return self._training(0, self.params.runtime)
 
@@ -74,7 +75,7 @@ class Confirmed:
     accuracies: list[float]  # 0 to 1
     correct: np.ndarray  # bool [seeds, images]: validation images that are predicted correctly
     # With the seed of the file: what the train stage will log. Only the leader is trained so.
-    rehearsed: Mapping[str, Any] | None = None
+    final: Mapping[str, Any] | None = None
 
     @property
     def mean(self) -> float:
@@ -101,8 +102,8 @@ class Confirmed:
         """A row for each seed: candidate, seed, val_loss, val_accuracy."""
         seeds = [job.seed for job in self.candidate.jobs().values()]
         rows = [*zip(seeds, self.losses, self.accuracies, strict=True)]
-        if self.rehearsed:
-            numbers = self.rehearsed["val_loss"], self.rehearsed["val_accuracy"]
+        if self.final:
+            numbers = self.final["val_loss"], self.final["val_accuracy"]
             rows.insert(0, (self.candidate.params.seed, *numbers))
         table = pd.DataFrame(rows, columns=["seed", "val_loss", "val_accuracy"])
         table.insert(0, "candidate", self.candidate.name)
@@ -130,12 +131,12 @@ class Confirmation:
 
     @property
     def settled(self) -> bool:
-        """Whether no training is left to do: neither of a candidate, nor the leader's rehearsal."""
-        return not self.missing and (self.leader is None or self.leader.rehearsed is not None)
+        """Whether no training is left to do: neither of a candidate, nor the leader's last one."""
+        return not self.missing and (self.leader is None or self.leader.final is not None)
 
     @property
     def winner(self) -> Confirmed | None:
-        """The leader, once it is rehearsed: until then, that may fail, and the next one win."""
+        """The leader, once it has its last training: that may fail, and the next one win."""
         return self.leader if self.settled else None
 
 
@@ -155,14 +156,19 @@ def candidates(study: Study, present: Params) -> list[Candidate]:
 
 
 def choose(study: Study, present: Params) -> tuple[Candidate, str]:
-    """The trial to promote, and why it is chosen; UserError if no trial is complete."""
+    """The trial to promote, and why it is chosen.
+
+    Before one is confirmed: the leader, or else the best one that has not failed since. Raises
+    UserError if no trial is complete, or if each of the best failed when it was confirmed.
+    """
     found = candidates(study, present)
     _check_any(study, found)
     confirmation = load_confirmation(study, found)
     winner, baseline = confirmation.winner, confirmation.present
     if winner is None:
-        return found[0], (
-            f"{found[0].name}: val loss {found[0].sweep_loss:.4f} with one seed. It is not "
+        best = confirmation.leader.candidate if confirmation.leader else _first_sound(study, found)
+        return best, (
+            f"{best.name}: val loss {best.sweep_loss:.4f} with one seed. It is not "
             f"confirmed: python -m src.tune --study {study.name} does that once all trials are "
             "finished"
         )
@@ -178,6 +184,19 @@ def choose(study: Study, present: Params) -> tuple[Candidate, str]:
     return winner.candidate, why
 
 
+def _first_sound(study: Study, chosen: Sequence[Candidate]) -> Candidate:
+    """The first trial of which no training has failed so far."""
+    for one in chosen:
+        keys = [*one.jobs(), one.final_job()[0]]
+        if one.trial is not None and not any(
+            "failed" in (study.load_result(key) or {}) for key in keys
+        ):
+            return one
+    raise UserError(
+        f"study {study.name}: {NONE_SOUND}; a study with other ranges in tune.space may have one"
+    )
+
+
 def confirm(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> None:
     """Run the trainings that are missing, and save each result with the study at once.
 
@@ -188,14 +207,14 @@ def confirm(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> No
     _train(study, executor, [(one, *job) for one in chosen for job in one.jobs().items()])
 
 
-def rehearse(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> None:
+def train_leader(study: Study, executor: Executor, chosen: Sequence[Candidate]) -> None:
     """Train the leader as the train stage will, once all candidates are confirmed.
 
     If that fails, it cannot win, and the next one is trained. `executor` has the threads of the
     stage: another number of them changes the last digits.
     """
-    while (leader := load_confirmation(study, chosen).leader) and not leader.rehearsed:
-        _train(study, executor, [(leader.candidate, *leader.candidate.rehearsal())])
+    while (leader := load_confirmation(study, chosen).leader) and not leader.final:
+        _train(study, executor, [(leader.candidate, *leader.candidate.final_job())])
 
 
 def _train(
@@ -242,15 +261,15 @@ def _check_any(study: Study, chosen: Sequence[Candidate]) -> None:
 def load_confirmation(study: Study, chosen: Sequence[Candidate]) -> Confirmation:
     """The saved results of the candidates. The last candidate must be the present parameters."""
     results = [[study.load_result(key) for key in candidate.jobs()] for candidate in chosen]
-    rehearsals = [study.load_result(candidate.rehearsal()[0]) for candidate in chosen]
-    *trials, present = map(_confirmed, chosen, results, rehearsals)
+    finals = [study.load_result(candidate.final_job()[0]) for candidate in chosen]
+    *trials, present = map(_confirmed, chosen, results, finals)
     missing = sum(None in seeds for seeds in results)
     return Confirmation([trial for trial in trials if trial], present, missing)
 
 
-def _confirmed(candidate: Candidate, results: Sequence[Any], rehearsed: Any) -> Confirmed | None:
+def _confirmed(candidate: Candidate, results: Sequence[Any], final: Any) -> Confirmed | None:
     """None if a training is missing or has failed."""
-    if None in results or any("failed" in result for result in (*results, rehearsed or {})):
+    if None in results or any("failed" in result for result in (*results, final or {})):
         return None
     return Confirmed(
         candidate,
@@ -260,5 +279,5 @@ def _confirmed(candidate: Candidate, results: Sequence[Any], rehearsed: Any) -> 
             [np.unpackbits(np.frombuffer(bytes.fromhex(r["correct"]), np.uint8)) for r in results],
             dtype=bool,
         ),
-        rehearsed,
+        final,
     )

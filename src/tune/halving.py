@@ -10,16 +10,13 @@ from optuna.trial import FrozenTrial, TrialState
 class Halving(BasePruner):
     """Compares trials after an eighth, a quarter and a half of `epochs`; waits for no other trial.
 
-    Fractions of an epoch are rounded up: the first comparison is in the warm-up as it is. None is
-    after the last epoch: it would save nothing.
-
-    Asynchronous successive halving (Li et al., 2020), but not Optuna's: that one counts failed
-    trials, too. A trial whose process is killed fails and is run again, so its own copy would
-    compete with it, and an interruption would change which trials are stopped.
+    Epochs are rounded up. Unlike Optuna's pruner of this kind (asynchronous successive halving, Li
+    et al., 2020), it ignores failed trials: a trial whose process was killed fails and is run
+    again, and would otherwise compete with its own copy.
     """
 
     def __init__(self, epochs: int) -> None:
-        self._rungs = {math.ceil(epochs / part) for part in (8, 4, 2)} - {epochs}
+        self._rungs = {math.ceil(epochs / part) for part in (8, 4, 2)}
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Whether the trial's value is nan, or not in the better half, which is rounded up."""

@@ -20,7 +20,7 @@ from src.execution.scheduler import run
 from src.pages.studies import write_study
 from src.tracking.nested import TrackedStudy
 from src.tracking.store import TUNE
-from src.tune.confirm import Candidate, candidates, confirm, load_confirmation, rehearse
+from src.tune.confirm import Candidate, candidates, confirm, load_confirmation, train_leader
 from src.tune.results import ended_trials, metrics, write_report
 from src.tune.status import SweepProgress
 from src.tune.study import Study
@@ -69,7 +69,7 @@ class Session:
                 confirm(self.study, executor, self._candidates())
         # With as many threads as the train stage has: another number changes the last digits.
         with launched(1, runtime, self.images, self.check) as executor, self._alone(executor):
-            rehearse(self.study, executor, self._candidates())
+            train_leader(self.study, executor, self._candidates())
 
     def _run_trials(self, executor: Executor) -> None:
         deadline = time.monotonic() + self.timeout

@@ -24,7 +24,8 @@ from src.config.tuning import (
 from src.config.values import flatten, value_at, with_values
 from src.data.checks import parse_params
 
-# Values that studies from before there were such names do not have: what each was then.
+# Parameters added since the first studies, at the value that these trained with. A study does not
+# store them at that value, so that older ones still match.
 ABSENT_IN_OLD_STUDIES = [("model.name", "cnn"), ("model.strides", [])]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from src.core.stats import ALPHA, mcnemar, student
-from src.tune.confirm import Confirmation, Confirmed
+from src.tune.confirm import NONE_SOUND, Confirmation, Confirmed
 from src.tune.study import Study
 
 AGAIN = "Run the same command again to continue."
@@ -49,7 +49,7 @@ def describe(study: Study, confirmation: Confirmation, wanted: int, *, advise: b
     elif not confirmation.settled:
         lines.append("The winner is not confirmed yet." + (f" {AGAIN}" if advise else ""))
     elif confirmation.winner is None:
-        lines.append("Every trial failed with at least one seed, so there is no winner.")
+        lines.append(f"{NONE_SOUND.capitalize()}.")
     else:
         lines += [
             *_candidates(confirmation),

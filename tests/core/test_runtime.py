@@ -17,14 +17,24 @@ def test_threads_are_as_many_as_asked() -> None:
     assert torch.get_num_threads() == 2
 
 
-def test_auto_takes_a_gpu_where_there_is_one() -> None:
-    code = (
-        "from src.core.runtime import set_up; print(set_up('auto', threads=1, portable=False).type)"
-    )
+NEW = """
+import torch
+from src.core.runtime import set_up
+from tests.memory import anonymous
+print(set_up("auto", threads=1, portable=False).type)
+before = anonymous()
+torch.ones(6 << 20)
+print(anonymous() - before)
+"""
+
+
+def test_a_new_process_takes_a_gpu_where_there_is_one_and_keeps_freed_memory() -> None:
     printed = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout.strip()
-    assert printed == ("cuda" if torch.cuda.is_available() else "cpu")
+        [sys.executable, "-c", NEW], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    device, kept = printed.split()
+    assert device == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert int(kept) > 4 * (5 << 20)  # of 24 MB, freed as soon as they were computed
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

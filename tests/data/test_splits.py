@@ -1,4 +1,3 @@
-import re
 from pathlib import Path
 
 import numpy as np
@@ -6,11 +5,12 @@ import pytest
 import torch
 
 from src.core.errors import UserError
-from src.core.runtime import generator
+from src.core.runtime import LARGEST_BLOCK, generator
 from src.data.catalogue import DIGITS
 from src.data.idx import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Bytes, write_idx
 from src.data.imageset import draw_per_class, load_images, save_images
 from src.data.splits import Splits, read_splits
+from tests.memory import anonymous
 
 
 def write_set(folder: Path, **arrays: Bytes) -> Path:
@@ -47,9 +47,13 @@ def test_no_image_is_lost_or_in_two_splits(tmp_path: Path) -> None:
 
 
 def test_images_take_no_memory(tmp_path: Path) -> None:
-    """However many: they are mapped from files, and were read piece by piece."""
-    images = np.random.default_rng(0).integers(0, 256, (20, 1000, 1000), np.uint8)
-    labels = np.array([0, 1] * 10, np.uint8)
+    """However many: they are mapped from files, and were read piece by piece.
+
+    They are more than LARGEST_BLOCK: of smaller ones, the process may have kept the memory.
+    """
+    assert LARGEST_BLOCK < 40 * 1000 * 1000
+    images = np.random.default_rng(0).integers(0, 256, (40, 1000, 1000), np.uint8)
+    labels = np.array([0, 1] * 20, np.uint8)
     write_set(tmp_path / "raw", images=images, labels=labels, test_images=images[:2])
     before = anonymous()
     splits = read(tmp_path / "raw")
@@ -62,13 +66,6 @@ def test_images_take_no_memory(tmp_path: Path) -> None:
     }
     again = torch.from_numpy(images)[:, None]
     assert torch.equal(torch.cat([splits.train.images, splits.val.images]).sum(0), again.sum(0))
-
-
-def anonymous() -> int:
-    """Bytes of this process that are in memory, and in no file."""
-    found = re.search(r"RssAnon:\s+(\d+) kB", Path("/proc/self/status").read_text())
-    assert found
-    return int(found[1]) * 1024
 
 
 def split(raw: Path, seed: int) -> Splits:

@@ -1,3 +1,4 @@
+import copy
 import math
 from contextlib import nullcontext
 from dataclasses import replace
@@ -5,14 +6,17 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 from torch.nn import functional as F
+from torch.optim import SGD, AdamW
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from src.config.sections import TrainConfig
 from src.config.values import flatten
 from src.core.progress import Epoch, Reporter
 from src.core.runtime import generator, set_up
-from src.data.imageset import ImageSet, TrainVal
+from src.data.imageset import ImageSet, TrainVal, batches
 from src.data.splits import Splits
 from src.models.build import build_model
 from src.models.network import Network
@@ -100,6 +104,50 @@ def test_the_same_seed_gives_the_same_bits(few: Splits, threads: int) -> None:
         weights.append((model.state_dict(), [epoch.val_loss for epoch in fitted.epochs]))
     assert all(torch.equal(weights[0][0][name], weights[1][0][name]) for name in weights[0][0])
     assert weights[0][1] == weights[1][1]
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("sgd", 1e-4), ("adamw", 1e-3)])
+def test_fit_agrees_with_a_textbook_loop(few: Splits, name: str, tolerance: float) -> None:
+    """One in float64 on contiguous images, with the activation before the pool and PyTorch's
+    schedule and plain optimizer: weights agree within `tolerance` after two epochs.
+
+    With a large epsilon: Adam divides by a gradient's size, so one of about 0 is all rounding.
+    """
+    config = shrunk(
+        **PLAIN | {"train__schedule__name": "cosine"},
+        train__optimizer__name=name,
+        train__optimizer__learning_rate=0.01,
+        train__optimizer__epsilon=0.01,
+    ).train
+    model = fresh(few.train, **PLAIN).to(memory_format=torch.channels_last)
+    textbook = copy.deepcopy(model).double().to(memory_format=torch.contiguous_format).train()
+    run(model, few, config)
+
+    weights, bias = textbook.head.parameters()
+
+    def forward(images: Tensor) -> Tensor:
+        maps = (images.double() - textbook.mean) / textbook.std
+        for block in textbook.get_submodule("convolutions").children():
+            convolution, norm, pool, activation = block.children()
+            maps = pool(activation(norm(convolution(maps))))
+        hidden: Tensor = textbook.get_submodule("hidden")(maps.flatten(1))
+        return hidden @ weights.T + bias
+
+    optimizer = (
+        SGD(textbook.parameters(), 0.01, momentum=0.9, nesterov=True, weight_decay=0.01)
+        if name == "sgd"
+        else AdamW(textbook.parameters(), 0.01, eps=0.01, foreach=False)
+    )
+    steps = config.epochs * math.ceil(len(few.train) / config.batch_size)
+    schedule, shuffle = CosineAnnealingLR(optimizer, steps), generator(0, "shuffle")
+    for _ in range(config.epochs):
+        for images, labels in batches(few.train, config.batch_size, shuffle):
+            optimizer.zero_grad()
+            F.cross_entropy(forward(images), labels).backward()
+            optimizer.step()
+            schedule.step()
+    for here, there in zip(model.parameters(), textbook.parameters(), strict=True):
+        torch.testing.assert_close(here.double(), there, rtol=0, atol=tolerance)
 
 
 def test_another_seed_gives_other_weights(few: Splits) -> None:

@@ -21,7 +21,7 @@ from src.tune.confirm import (
     choose,
     confirm,
     load_confirmation,
-    rehearse,
+    train_leader,
 )
 from src.tune.study import Study
 from src.tune.verdict import describe, in_numbers
@@ -58,8 +58,8 @@ def made_up(name: str, losses: list[float], correct: list[int], **about: Any) ->
     params = shrunk(train__batch_size=about.pop("batch_size", 32))
     rows = [[n > row for n in correct] for row in range(len(losses))]
     candidate, accuracies = Candidate(name, params, **about), [0.9] * len(losses)
-    rehearsed = {"val_loss": losses[0], "val_accuracy": 0.9}
-    return Confirmed(candidate, losses, accuracies, np.array(rows), rehearsed)
+    final = {"val_loss": losses[0], "val_accuracy": 0.9}
+    return Confirmed(candidate, losses, accuracies, np.array(rows), final)
 
 
 def test_candidates_are_the_best_distinct_complete_trials_and_the_present_parameters(
@@ -75,7 +75,7 @@ def test_candidates_are_the_best_distinct_complete_trials_and_the_present_parame
 def test_a_candidate_is_trained_with_the_seeds_after_that_of_the_file() -> None:
     candidate = Candidate("params.yaml", shrunk(seed=2**32 - 1, tune__confirm__seeds=3))
     assert [job.seed for job in candidate.jobs().values()] == [0, 1, 2]
-    key, job = candidate.rehearsal()
+    key, job = candidate.final_job()
     assert job.seed == 2**32 - 1
     assert key not in candidate.jobs()
 
@@ -88,10 +88,10 @@ def test_the_key_of_a_result_depends_on_all_that_affects_the_result(key: str) ->
     assert set(first) == set(Candidate("b", shrunk(finetune__epochs=9), trial=3).jobs())
 
 
-def test_the_threads_of_the_stage_matter_to_its_rehearsal_alone() -> None:
+def test_the_threads_of_the_stage_matter_to_its_last_training_alone() -> None:
     one, two = Candidate("a", shrunk()), Candidate("a", shrunk(runtime__threads=2))
     assert one.jobs() == two.jobs()
-    assert one.rehearsal()[0] != two.rehearsal()[0]
+    assert one.final_job()[0] != two.final_job()[0]
 
 
 def test_confirming_trains_each_candidate_once_per_seed(
@@ -109,7 +109,7 @@ def test_confirming_trains_each_candidate_once_per_seed(
     for one in confirmation.trials:
         assert len(set(one.losses)) == 2
         assert one.times_correct[:100].sum() == round(100 * 2 * one.accuracy)
-    rehearse(study, executor, found)
+    train_leader(study, executor, found)
     assert capsys.readouterr().out.startswith(f"{leader.candidate.name}, seed 0 ")
     confirmation = load_confirmation(study, found)
     assert confirmation.winner is not None
@@ -117,7 +117,7 @@ def test_confirming_trains_each_candidate_once_per_seed(
     tables = [one.table() for one in confirmation.confirmed]
     assert [table["seed"].to_list() for table in tables].count([0, 1, 2]) == 1
     confirm(study, executor, found)
-    rehearse(study, executor, found)
+    train_leader(study, executor, found)
     assert capsys.readouterr().out == ""
 
 
@@ -164,8 +164,10 @@ def test_there_is_no_winner_before_it_is_trained_with_the_seed_of_the_file(
     assert describe(study, confirmation, wanted=5).endswith(
         "The winner is not confirmed yet. Run the same command again to continue."
     )
-    assert "It is not confirmed: python -m src.tune" in choose(study, PRESENT)[1]
-    study.save_result(confirmed[1].rehearsal()[0], result(0.5))
+    chosen, why = choose(study, PRESENT)
+    assert chosen == confirmed[1]
+    assert "It is not confirmed: python -m src.tune" in why
+    study.save_result(confirmed[1].final_job()[0], result(0.5))
     confirmation = load_confirmation(study, confirmed)
     assert in_numbers(confirmation)["winner"] == "trial 1"
     assert "trial 1 wins with the lowest mean loss" in describe(study, confirmation, wanted=5)
@@ -177,15 +179,26 @@ def test_there_is_no_winner_before_it_is_trained_with_the_seed_of_the_file(
 def test_a_candidate_that_fails_with_the_seed_of_the_file_cannot_win(
     study: Study, confirmed: list[Candidate]
 ) -> None:
-    study.save_result(confirmed[1].rehearsal()[0], {"failed": "the loss became nan"})
+    study.save_result(confirmed[1].final_job()[0], {"failed": "the loss became nan"})
     confirmation = load_confirmation(study, confirmed)
     assert confirmation.leader is not None
     assert confirmation.leader.candidate == confirmed[0]
     assert not confirmation.settled
-    study.save_result(confirmed[0].rehearsal()[0], {"failed": "the loss became nan"})
+    study.save_result(confirmed[0].final_job()[0], {"failed": "the loss became nan"})
     confirmation = load_confirmation(study, confirmed)
     assert confirmation.settled
     assert confirmation.winner is None
+    with pytest.raises(UserError, match="each of the best trials failed"):
+        choose(study, PRESENT)
+
+
+def test_a_trial_that_has_failed_is_not_promoted_before_the_others_are_confirmed(
+    study: Study,
+) -> None:
+    found = candidates(study, PRESENT)
+    assert choose(study, PRESENT)[0] == found[0]
+    study.save_result(next(iter(found[0].jobs())), {"failed": "the loss became nan"})
+    assert choose(study, PRESENT)[0] == found[1]
 
 
 def test_a_candidate_that_fails_with_a_seed_cannot_win(

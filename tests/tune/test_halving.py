@@ -46,11 +46,9 @@ def test_values_of_other_rungs_do_not_count(study: Study) -> None:
 
 
 @pytest.mark.parametrize(
-    ("epochs", "rungs"), [(1, []), (2, [1]), (3, [1, 2]), (12, [2, 3, 6]), (20, [3, 5, 10])]
+    ("epochs", "rungs"), [(1, [1]), (2, [1]), (3, [1, 2]), (12, [2, 3, 6]), (20, [3, 5, 10])]
 )
-def test_rungs_are_rounded_up_and_before_the_last_epoch(
-    begin: BeginStudy, epochs: int, rungs: list[int]
-) -> None:
+def test_rungs_are_rounded_up(begin: BeginStudy, epochs: int, rungs: list[int]) -> None:
     study = begin(pruner="halving", values={"train.epochs": epochs})
     compared = [
         epoch for epoch in range(1, 1 + epochs) if not all(verdicts(study, epoch, [0.5, 0.6]))
