@@ -2,7 +2,7 @@
 
     python -m benchmarks [ROW ...]
 
-By default all rows but those of the sweep (6 and 7), which take 20 minutes of their own. Each
+By default all rows but those of the sweep (6 and 7), which take an hour of their own. Each
 module is a command of its own; some measure two rows. They write into benchmarks/results.json.
 """
 

@@ -18,7 +18,7 @@ PORTABLE = {
 
 
 # Options of the GNU C library's mallopt: how much free memory at the end of the heap it keeps, and
-# up to which size a block comes from the heap. More than LARGEST_BLOCK it does not accept.
+# up to which size a block comes from the heap; some versions accept at most LARGEST_BLOCK.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 KEPT, LARGEST_BLOCK = 1 << 30, 1 << 25  # bytes
 

@@ -1,3 +1,4 @@
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,11 @@ def test_images_take_no_memory(tmp_path: Path) -> None:
     labels = np.array([0, 1] * 20, np.uint8)
     write_set(tmp_path / "raw", images=images, labels=labels, test_images=images[:2])
     before = anonymous()
+    tracemalloc.start()
     splits = read(tmp_path / "raw")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < images.nbytes / 2
     save_images(tmp_path / "train", splits.train)
     loaded = load_images(tmp_path / "train")
     assert int(loaded.images.max()) == 255
