@@ -69,7 +69,8 @@ bench: repro $(DEV)  ## measure the rows of docs/performance.md but for the swee
 # The second resolution is bound to the versions of the first: tests run on what users get.
 lock: $(READY)  ## resolve pyproject.toml into requirements.lock and requirements-dev.lock
 	$(RESOLVE) --output-file requirements.lock
-	$(RESOLVE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(RESOLVE) --group cluster --constraint requirements.lock --output-file requirements-cluster.lock
+	$(RESOLVE) --group dev --constraint requirements-cluster.lock --output-file requirements-dev.lock
 
 clean:  ## remove the environment; data, runs and models stay
 	rm -rf $(VENV)

@@ -8,6 +8,8 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib.util import find_spec
 from types import FrameType
 from typing import Any, Literal, NoReturn
 
@@ -16,7 +18,35 @@ from src.core.terminal import coloured, show_any_character
 
 # Of one thread each, unless told otherwise: with more than 8, they would wait for the command.
 WORKERS = min(8, len(os.sched_getaffinity(0)))
-ONE_THREAD_EACH = "with one thread each (default: one per CPU, at most 8)"
+ONE_THREAD_EACH = "with one thread each (default: one per CPU, at most 8"
+
+
+@dataclass(frozen=True)
+class Workers:
+    """How many trainings run at the same time, and where."""
+
+    count: int | None  # None: as many as the cluster has room for
+    cluster: str | None = None  # None: this machine; else auto, local or host:port
+    gpus: float = 0.0  # of the cluster, for each worker
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace, default: int) -> "Workers":
+        """From the arguments of `Parser.add_workers`; default: their number on this machine.
+
+        Raises UserError if there is no Ray for a cluster, or no cluster for the GPUs.
+        """
+        if arguments.cluster is None:
+            if arguments.gpus_per_worker:
+                raise UserError("--gpus-per-worker: is for --cluster; here runtime.device decides")
+            return cls(arguments.workers or default)
+        if find_spec("ray") is None:
+            raise UserError("--cluster: Ray is not installed; `make cluster` installs it")
+        return cls(arguments.workers, arguments.cluster, arguments.gpus_per_worker)
+
+    @property
+    def alone(self) -> bool:
+        """Whether a training has the machine to itself, so that its time means something."""
+        return self.count == 1 and self.cluster is None
 
 
 class _Debug(argparse.Action):
@@ -35,14 +65,28 @@ class Parser(argparse.ArgumentParser):
         debug = "show the traceback of a refusal, too (also IDXFLOW_DEBUG=1)"
         self.add_argument("--debug", action=_Debug, nargs=0, help=debug)
 
-    def add_workers(self, default: int, notes: str) -> None:
-        """--workers. notes: their threads and the default, in words."""
+    def add_workers(self, notes: str) -> None:
+        """--workers and --cluster, for `Workers.of`. notes: threads and the default, in words."""
         self.add_argument(
             "--workers",
             type=count,
-            default=default,
             metavar="N",
-            help=f"training processes at a time, {notes}",
+            help=f"training processes at a time, {notes}; on a cluster as many as it has room for)",
+        )
+        self.add_argument(
+            "--cluster",
+            type=cluster,
+            metavar="ADDRESS",
+            help="train on the Ray cluster whose head is at ADDRESS (host:port); auto: the one "
+            "that this machine belongs to; local: one on this machine, for this call only",
+        )
+        self.add_argument(
+            "--gpus-per-worker",
+            type=gpus,
+            default=0.0,
+            metavar="N",
+            help="GPUs of the cluster for each worker, such as 1, or 0.25 for four workers on one "
+            "GPU (default: 0, on CPUs)",
         )
 
     def add_json(self) -> None:
@@ -62,6 +106,21 @@ def count(text: str) -> int:
     if re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
         return int(text)
     raise argparse.ArgumentTypeError(f"should be a whole number of at least 1, not {text!r}")
+
+
+def cluster(text: str) -> str:
+    if text in ("auto", "local") or re.fullmatch(r"[A-Za-z0-9._-]+:[0-9]{1,5}", text):
+        return text
+    raise argparse.ArgumentTypeError(f"should be auto, local or host:port, not {text!r}")
+
+
+def gpus(text: str) -> float:
+    """A share of one GPU, or a whole number of GPUs: what Ray can give."""
+    if re.fullmatch(r"0?\.[0-9]{1,4}|[0-9]{1,3}", text):
+        return float(text)
+    raise argparse.ArgumentTypeError(
+        f"should be a whole number, or a share of one GPU such as 0.25, not {text!r}"
+    )
 
 
 def port(text: str) -> int:

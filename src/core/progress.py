@@ -35,6 +35,7 @@ class Ended:
     metrics: Mapping[str, float] = field(default_factory=dict)  # of a complete one
     epochs: Sequence[Epoch] = ()
     reason: str = ""  # of a pruned or failed one
+    machine: Mapping[str, str] = field(default_factory=dict)  # on which it ran, if it is known
     traceback: str = ""  # of a bug
 
 

@@ -3,6 +3,9 @@
 import ctypes
 import hashlib
 import os
+import platform
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import torch
 
@@ -78,6 +81,40 @@ def describe(device: torch.device) -> dict[str, str]:
         "torch": torch.__version__,
         "cuda": torch.version.cuda or "none" if device.type == "cuda" else "none",
     }
+
+
+def describe_worker(device: torch.device, node: str) -> dict[str, str]:
+    """`describe`, and which of many machines it is: its processor and its node's name, if any."""
+    named = {"node": node} if node else {}
+    return {**describe(device), "processor": _processor(), **named}
+
+
+def kinds(machines: Iterable[Mapping[str, str]]) -> set[str]:
+    """The kinds of machines among those of `describe_worker`: each computes other last digits."""
+    return {_kind(machine) for machine in machines if machine}
+
+
+def on_several(found: Iterable[str]) -> str:
+    """In words, after `kinds`: what it means that there is more than one."""
+    return (
+        f"on machines of several kinds ({'; '.join(sorted(found))}), whose results differ in the "
+        "last digits (runtime.portable: true makes CPUs agree)"
+    )
+
+
+def _kind(machine: Mapping[str, str]) -> str:
+    if machine["device"] != "cpu":
+        return machine["device"]
+    if machine["cpu"] == "portable":
+        return "portable"
+    return f"{machine['processor']} ({machine['cpu']})"
+
+
+def _processor() -> str:
+    """The model's name; where Linux does not give one, the architecture."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def _is_portable() -> bool:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from src.core.cli import ONE_THREAD_EACH, WORKERS, Parser, count, run
+from src.core.cli import ONE_THREAD_EACH, WORKERS, Parser, Workers, count, run
 
 
 def _arguments() -> argparse.Namespace:
@@ -15,7 +15,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--folds", type=count, default=5, metavar="N", help="at least 2 (default: 5)"
     )
-    parser.add_workers(WORKERS, ONE_THREAD_EACH)
+    parser.add_workers(ONE_THREAD_EACH)
     parser.add_json()
     arguments = parser.parse_args()
     if arguments.folds < 2:
@@ -23,7 +23,7 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _crossval(folds: int, workers: int) -> dict[str, object]:
+def _crossval(arguments: argparse.Namespace) -> dict[str, object]:
     # Imported here, so that --help is fast.
     from src.config.params import Params
     from src.core import paths
@@ -38,6 +38,7 @@ def _crossval(folds: int, workers: int) -> dict[str, object]:
     from src.training.folds import check_epochs_are_fixed, draw_folds
     from src.training.jobs import HELD_OUT, Fold
 
+    folds, workers = arguments.folds, Workers.of(arguments, WORKERS)
     params = load_params(Params)
     check_epochs_are_fixed(params.train)
     images = {name: paths.IMAGE_SETS[name] for name in ("source.train", "source.val")}
@@ -71,7 +72,7 @@ def _crossval(folds: int, workers: int) -> dict[str, object]:
 
 def main() -> None:
     arguments = _arguments()
-    run(lambda: _crossval(arguments.folds, arguments.workers), arguments.json)
+    run(lambda: _crossval(arguments), arguments.json)
 
 
 if __name__ == "__main__":

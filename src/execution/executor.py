@@ -1,7 +1,7 @@
 """What runs trainings, on one machine or many: the protocol, and the messages of its workers."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +18,7 @@ class Setup:
     runtime: RuntimeConfig
     images: Mapping[str, Path]  # the image sets that jobs may name: nothing else is read
     alone: bool  # whether there is one worker only
+    node: str = ""  # of a cluster
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Stopped:
     """The worker stopped after this epoch, as it was answered."""
 
     epoch: int
+    machine: Mapping[str, str] = field(default_factory=dict)  # see Result
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Failed:
 
     reason: str  # one line
     traceback: str = ""  # of a bug; empty for a UserError, such as a diverged loss
+    machine: Mapping[str, str] = field(default_factory=dict)  # see Result
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Executor(Protocol):
 
     @property
     def capacity(self) -> int:
-        """How many jobs it can train at once. It may change; a job too many then waits."""
+        """How many jobs it can train at once; it may change, and be 0 for a while."""
 
     def submit(self, name: str, job: Job) -> None:
         """Start a job, of which fewer than `capacity` are running. Messages bear its name."""

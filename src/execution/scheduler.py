@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from src.core.errors import first_line
 from src.core.progress import Ended, Epoch, Observer
@@ -29,7 +29,7 @@ class Jobs(Protocol):
         """The next training to start, by name; None if there is none at present."""
 
     def more(self) -> bool:
-        """Whether `next` may have one later, although none is running here."""
+        """Whether `next` may have one, now or later, although none is running here."""
 
     def on_epoch(self, name: str, job: Job, epoch: Epoch) -> bool:
         """A training has done another epoch; returns whether it should continue."""
@@ -48,13 +48,11 @@ def run(executor: Executor, jobs: Jobs) -> None:
     """Run trainings until there are no more."""
     running: dict[str, Job] = {}
     try:
-        while True:
+        while running or jobs.more():
             while len(running) < executor.capacity and (started := jobs.next()):
                 name, job = started
                 running[name] = job
                 executor.submit(name, job)
-            if not running and not jobs.more():
-                return
             # With nothing of its own to do, this process waits for those that share the jobs.
             for name, message in executor.messages(POLL_INTERVAL):
                 if isinstance(message, Epoch):
@@ -101,7 +99,7 @@ class Batch:
         return name, job
 
     def more(self) -> bool:
-        return False
+        return bool(self._todo)
 
     def on_epoch(self, name: str, job: Job, epoch: Epoch) -> bool:
         for observer in self._observers:
@@ -115,20 +113,19 @@ class Batch:
                 result = outcome.result  # unpacked once
                 self.finished[name] = result
                 self._report(as_ended(name, job, result))
-            case Failed(reason, traceback) if traceback:
-                self._fail(name, job, reason, traceback)
-                self._bug = WorkerError(f"{name}: {reason}")
-                self._bug.__cause__ = RemoteError(traceback)
-            case Failed(reason):
-                self._keep(name, outcome)
-                self._fail(name, job, reason)
+            case Failed(reason, traceback):
+                if traceback:
+                    self._bug = WorkerError(f"{name}: {reason}")
+                    self._bug.__cause__ = RemoteError(traceback)
+                else:
+                    self._keep(name, outcome)
+                self._fail(_failed(name, job, reason, traceback=traceback, machine=outcome.machine))
             case Lost(reason):
                 self._deaths[name] += 1
                 if self._deaths[name] == MAX_TRIES:
-                    self._fail(name, job, f"{reason}, {MAX_TRIES} times")
+                    self._fail(_failed(name, job, f"{reason}, {MAX_TRIES} times"))
                     return
-                reason += "; it will be run again"
-                self._report(Ended(name, "failed", job.as_json(), reason=reason))
+                self._report(_failed(name, job, f"{reason}; it will be run again"))
                 self._todo.append((name, job))
 
     def on_poll(self) -> None:
@@ -139,11 +136,10 @@ class Batch:
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
         reason = "interrupted" if stopped else f"stopped: {first_line(error)}"
         for name, job in running.items():
-            self._report(Ended(name, "failed", job.as_json(), reason=reason))
+            self._report(_failed(name, job, reason))
 
-    def _fail(self, name: str, job: Job, reason: str, traceback: str = "") -> None:
-        self.failed[name] = reason
-        ended = Ended(name, "failed", job.as_json(), reason=reason, traceback=traceback)
+    def _fail(self, ended: Ended) -> None:
+        self.failed[ended.name] = ended.reason
         self._report(ended)
 
     def _report(self, ended: Ended) -> None:
@@ -151,6 +147,17 @@ class Batch:
             observer.on_end(ended)
 
 
+def _failed(name: str, job: Job, reason: str, **more: Any) -> Ended:
+    return Ended(name, "failed", job.as_json(), reason=reason, **more)
+
+
 def as_ended(name: str, job: Job, result: Result) -> Ended:
     """A finished training as observers are told of it."""
-    return Ended(name, "complete", job.as_json(), result.metrics(), result.fit.epochs)
+    return Ended(
+        name,
+        "complete",
+        job.as_json(),
+        result.metrics(),
+        result.fit.epochs,
+        machine=result.machine,
+    )

@@ -3,22 +3,22 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from src.config.sections import RuntimeConfig
 from src.core import paths
+from src.core.cli import Workers
 from src.core.console import Progress
-from src.core.errors import UserError
+from src.core.errors import UserError, warn
 from src.core.files import waited_for
-from src.core.runtime import describe, set_up
+from src.core.runtime import kinds, on_several
 from src.execution.executor import Executor, Failed, Finished
 from src.execution.kept import Kept, digest
-from src.execution.launch import launched
+from src.execution.launch import described, launched
 from src.execution.scheduler import Batch, as_ended, run
 from src.tracking.nested import TrackedStudy, track_study
-from src.tracking.provenance import contents, deciding_code
+from src.tracking.provenance import contents, deciding_code, packages
 from src.tracking.store import place
 from src.training.jobs import Job
 from src.training.result import Result
@@ -40,12 +40,17 @@ class Trainings:
     """Runs the jobs of a study; those that have a result already are not run again."""
 
     def __init__(
-        self, description: Description, executor: Executor, kept: Kept, tracked: TrackedStudy
+        self,
+        description: Description,
+        executor: Executor,
+        kept: Kept,
+        tracked: TrackedStudy,
+        timed: bool,
     ) -> None:
         self.record = tracked.record  # the study's own run in MLflow
         self.failed: dict[str, str] = {}  # the reasons of the trainings that failed
         self._description, self._executor = description, executor
-        self._kept, self._tracked = kept, tracked
+        self._kept, self._tracked, self._timed = kept, tracked, timed
 
     def run(self, jobs: Mapping[str, Job]) -> dict[str, Result]:
         """The results by name. UserError if a training failed, once the others are done."""
@@ -71,6 +76,9 @@ class Trainings:
             run(self._executor, batch)
         self.failed |= batch.failed
         results = found | batch.finished
+        several = kinds(result.machine for result in results.values())
+        if len(several) > 1:
+            warn(f"{self._description.name}: trained {on_several(several)}")
         return {name: results[name] for name in jobs if name in results}
 
     def check(self) -> None:
@@ -81,26 +89,24 @@ class Trainings:
 
     def _found(self, job: Job) -> Result | None:
         result = self._kept.get(job)
-        if result and self._description.timed and self._executor.capacity == 1:
-            return result if result.alone else None
-        return result
+        return None if result and self._timed and not result.alone else result
 
 
 @contextmanager
 def trainings(
-    description: Description, runtime: RuntimeConfig, workers: int
+    description: Description, runtime: RuntimeConfig, workers: Workers
 ) -> Iterator[Trainings]:
     """The trainings of a study, while the block lasts; by one process at a time.
 
     What is trained with equal code, images and machine is found again, in any later call.
     """
     name, folder = description.name, paths.root() / paths.TRAININGS
-    machine = describe(set_up(**runtime.model_dump()))
+    machine = described(workers, runtime)
 
     def surroundings() -> dict[str, Any]:
         return {
             "code": deciding_code("train"),
-            "packages": {each: version(each) for each in ("numpy", "scikit-learn", "torch")},
+            "packages": packages(),
             "images": contents(description.images),
             "machine": machine,
         }
@@ -120,4 +126,5 @@ def trainings(
             ) as tracked,
             launched(workers, runtime, description.images, check) as executor,
         ):
-            yield Trainings(description, executor, Kept(folder, begun), tracked)
+            timed = description.timed and workers.alone
+            yield Trainings(description, executor, Kept(folder, begun), tracked, timed)

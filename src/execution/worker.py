@@ -4,14 +4,15 @@ It imports neither Optuna nor MLflow: the process that started it reports the re
 a worker can be killed at any time without leaving either half written.
 """
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 
 import torch
 
 from src.core.errors import UserError, one_line, trace
 from src.core.progress import Epoch, Reporter
-from src.core.runtime import set_up
+from src.core.runtime import describe_worker, set_up
 from src.data.imageset import load_images
 from src.execution.executor import Failed, Finished, Ready, Refused, Setup, Stopped
 from src.training.jobs import Images, Job, run_job
@@ -37,8 +38,9 @@ def serve(descriptor: int, index: int) -> None:
             connection.send(Refused(one_line(error), _bug_trace(error)))
             return
         connection.send(Ready())
+        training = _Training(connection, images, setup.alone, describe_worker(device, setup.node))
         while True:
-            connection.send(_run(connection.recv(), images, setup.alone, connection))
+            connection.send(training.run(connection.recv()))
     except DISCONNECTED:
         return
 
@@ -64,18 +66,25 @@ class _EpochSender(Reporter):
             raise _StopError(epoch.epoch)
 
 
-def _run(
-    job: Job, images: Images, alone: bool, connection: Connection
-) -> Finished | Stopped | Failed:
-    try:
-        result = run_job(job, images, [_EpochSender(connection)])
-        return Finished(to_bytes(replace(result, alone=alone)))
-    except _StopError as stop:
-        return Stopped(*stop.args)
-    except DISCONNECTED:
-        raise
-    except Exception as error:  # one failed training must not end the others
-        return Failed(one_line(error), _bug_trace(error))
+@dataclass(frozen=True)
+class _Training:
+    """What all trainings of this process have in common."""
+
+    connection: Connection
+    images: Images
+    alone: bool
+    machine: Mapping[str, str]
+
+    def run(self, job: Job) -> Finished | Stopped | Failed:
+        try:
+            result = run_job(job, self.images, [_EpochSender(self.connection)])
+            return Finished(to_bytes(replace(result, alone=self.alone, machine=self.machine)))
+        except _StopError as stop:
+            return Stopped(stop.args[0], self.machine)
+        except DISCONNECTED:
+            raise
+        except Exception as error:  # one failed training must not end the others
+            return Failed(one_line(error), _bug_trace(error), self.machine)
 
 
 def _bug_trace(error: Exception) -> str:

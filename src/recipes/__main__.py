@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from src.core import paths
-from src.core.cli import Parser, one_of, run
+from src.core.cli import Parser, Workers, one_of, run
 from src.core.terminal import wrapped
 
 
@@ -25,7 +25,8 @@ def _arguments() -> argparse.Namespace:
         "--table", action="store_true", help="train nothing, compare the results that are there"
     )
     parser.add_workers(
-        1, "with runtime.threads threads each; epochs are timed with 1 only (default: 1)"
+        "with runtime.threads threads each; epochs are timed with 1 only, on this machine "
+        "(default: 1"
     )
     parser.add_json()
     arguments = parser.parse_args()
@@ -36,7 +37,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _recipes(arguments: argparse.Namespace) -> dict[str, object]:
-    trained = [row for name in arguments.names for row in _train(name, arguments.workers)]
+    workers = Workers.of(arguments, default=1)
+    trained = [row for name in arguments.names for row in _train(name, workers)]
     compared = [] if arguments.name else _compare(bool(trained))
     written = [str(paths.RECIPE_RESULTS / f"{name}.csv") for name in arguments.names]
     written += [str(paths.RECIPES / "table.csv")] if compared else []
@@ -44,7 +46,7 @@ def _recipes(arguments: argparse.Namespace) -> dict[str, object]:
     return {"trainings": trained, "recipes": compared, "written": written}
 
 
-def _train(name: str, workers: int) -> list[dict[str, object]]:
+def _train(name: str, workers: Workers) -> list[dict[str, object]]:
     # Imported here, so that --help is fast.
     from tempfile import TemporaryDirectory
 

@@ -93,7 +93,8 @@ class TrackedStudy(Observer):
     def _end(self, run: Run, ended: Ended) -> None:
         state, status = _final(ended)
         run.metrics(ended.metrics)
-        run.tags({STATE: state, **({"reason": ended.reason} if ended.reason else {})})
+        reason = {"reason": ended.reason} if ended.reason else {}
+        run.tags({STATE: state, **reason, **ended.machine})
         run.end(status, traceback=ended.traceback)
         self._replaceable[ended.name] = run.run_id
 

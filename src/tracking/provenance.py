@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,11 @@ def deciding_code(stage: str) -> dict[str, str]:
     """The folders whose code decides the result of `stage`, and the MD5 of their content now."""
     deps = read(DVC_YAML)["stages"][stage]["deps"]
     return {path: md5(Path(path)) for path in deps if _decides(path)}
+
+
+def packages() -> dict[str, str]:
+    """The versions of the packages that decide the result of a training."""
+    return {name: version(name) for name in ("numpy", "scikit-learn", "torch")}
 
 
 def contents(files: Mapping[str, Path]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What a training leaves, as values and as bytes, which can be kept or sent to another machine."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ class Result:
     predictions: Mapping[str, Predictions]  # by image set
     model: bytes | None = None  # the content of its file, where the job asks for it
     alone: bool = False  # whether its command had one worker, so that times mean something
+    machine: Mapping[str, str] = field(default_factory=dict)  # the worker's, by describe_worker
 
     def metrics(self) -> dict[str, float]:
         """The kept epoch's, and the accuracy, 0 to 1, on each image set predicted."""
@@ -44,6 +45,7 @@ def to_bytes(result: Result) -> bytes:
         "parameters": result.parameters,
         "seconds": result.seconds,
         "alone": result.alone,
+        "machine": dict(result.machine),
         "predicted": list(result.predictions),
     }
     return pack(tensors, about)
@@ -63,4 +65,5 @@ def from_bytes(content: bytes, name: str) -> Result:
         },
         tensors["model"].numpy().tobytes() if "model" in tensors else None,
         about["alone"],
+        about["machine"],
     )

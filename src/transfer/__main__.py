@@ -2,7 +2,7 @@
 
 import argparse
 
-from src.core.cli import ONE_THREAD_EACH, WORKERS, Parser, count, labels, run
+from src.core.cli import ONE_THREAD_EACH, WORKERS, Parser, Workers, count, labels, run
 
 
 def _arguments() -> argparse.Namespace:
@@ -24,7 +24,7 @@ def _arguments() -> argparse.Namespace:
         metavar="N,N,...",
         help="labelled images per class (default: 1,5,10,50,all)",
     )
-    parser.add_workers(WORKERS, ONE_THREAD_EACH)
+    parser.add_workers(ONE_THREAD_EACH)
     parser.add_json()
     return parser.parse_args()
 
@@ -44,6 +44,7 @@ def _transfer(arguments: argparse.Namespace) -> dict[str, object]:
     from src.transfer.methods import Plan
     from src.transfer.summary import summary
 
+    workers = Workers.of(arguments, WORKERS)
     params = load_params(Params)
     bring_up_to_date("preprocess", [*paths.IMAGE_SETS.values()])
     source, target = facts_of(params.data.source), facts_of(params.data.target)
@@ -52,7 +53,7 @@ def _transfer(arguments: argparse.Namespace) -> dict[str, object]:
     sections = params.model_dump(include={"runtime", "data", "model", "train", "finetune"})
     logged = {**sections, "seeds": list(seeds), "labels": arguments.labels}
     description = Description(TRANSFER, "transfer", logged, paths.IMAGE_SETS, "train")
-    with trainings(description, params.runtime.one_thread(), arguments.workers) as study:
+    with trainings(description, params.runtime.one_thread(), workers) as study:
         results = study.attempt(plan.from_scratch())
         results |= study.attempt(plan.adaptations(results))
         if outcomes := plan.outcomes(results):

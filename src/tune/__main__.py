@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from src.core.cli import ONE_THREAD_EACH, WORKERS, Parser, count, run, seconds, seed
+from src.core.cli import ONE_THREAD_EACH, WORKERS, Parser, Workers, count, run, seconds, seed
 from src.tune.options import add_study_options
 
 
@@ -21,7 +21,7 @@ def _arguments() -> argparse.Namespace:
         metavar="N",
         help="finished trials of the study in total, over all calls (default: 50)",
     )
-    parser.add_workers(WORKERS, ONE_THREAD_EACH)
+    parser.add_workers(ONE_THREAD_EACH)
     add_study_options(parser)
     parser.add_argument(
         "--timeout",
@@ -55,6 +55,7 @@ def _tune(arguments: argparse.Namespace) -> dict[str, object]:
     from src.tune.space import Space
     from src.tune.storage import check_unchanged, study_opened
 
+    workers = Workers.of(arguments, WORKERS)
     params, space = load_params(Params), Space(read())
     # Test images are never loaded in a sweep.
     images = {name: paths.IMAGE_SETS[name] for name in ("source.train", "source.val")}
@@ -77,7 +78,7 @@ def _tune(arguments: argparse.Namespace) -> dict[str, object]:
                 csv=paths.SWEEPS / f"{study.name}.csv",
                 check=lambda: check_unchanged(study.optuna, identity()),
                 wanted=arguments.trials,
-                workers=arguments.workers,
+                workers=workers,
                 timeout=arguments.timeout,
             ).run()
 

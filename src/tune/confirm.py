@@ -14,6 +14,7 @@ from src.config.params import Params
 from src.config.sections import RuntimeConfig
 from src.core.console import Progress
 from src.core.errors import UserError
+from src.core.runtime import kinds
 from src.execution.executor import Executor, Failed, Finished
 from src.execution.scheduler import Batch, run
 from src.training.jobs import Scratch
@@ -74,6 +75,7 @@ class Confirmed:
     losses: list[float]  # of validation, in nats
     accuracies: list[float]  # 0 to 1
     correct: np.ndarray  # bool [seeds, images]: validation images that are predicted correctly
+    kinds: set[str]  # of the machines that trained them
     # With the seed of the file: what the train stage will log. Only the leader is trained so.
     final: Mapping[str, Any] | None = None
 
@@ -244,12 +246,14 @@ def _result(outcome: Finished | Failed) -> dict[str, Any]:
     """What the study stores of a training, as JSON."""
     if isinstance(outcome, Failed):
         return {"failed": outcome.reason}
-    kept = outcome.result.fit.kept
-    correct = np.packbits(outcome.result.predictions[VAL].correct.numpy())
+    result = outcome.result  # unpacked once
+    kept = result.fit.kept
+    correct = np.packbits(result.predictions[VAL].correct.numpy())
     return {
         "val_loss": kept.val_loss,
         "val_accuracy": kept.val_accuracy,
         "correct": correct.tobytes().hex(),  # a bit per validation image
+        "machine": dict(result.machine),
     }
 
 
@@ -279,5 +283,6 @@ def _confirmed(candidate: Candidate, results: Sequence[Any], final: Any) -> Conf
             [np.unpackbits(np.frombuffer(bytes.fromhex(r["correct"]), np.uint8)) for r in results],
             dtype=bool,
         ),
+        kinds(result.get("machine", {}) for result in results),
         final,
     )

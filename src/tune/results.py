@@ -62,6 +62,7 @@ def ended_trials(study: Study) -> list[Ended]:
             trial.params,
             {"kept_val_loss": row["val_loss"]} if row["state"] == "complete" else {},
             reason=row["reason"],
+            machine=trial.user_attrs.get("machine", {}),
         )
         for trial, row in rows
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from src.config.params import Params
+from src.core.cli import Workers
 from src.core.errors import UserError
 from src.core.files import waited_for, write_text
 from src.core.finding import SUMMARY
@@ -39,7 +40,7 @@ class Session:
     csv: Path  # the table of trials; the rest of the report is in the folder without suffix
     check: Callable[[], None]  # raises UserError once data or code have changed, see Pool
     wanted: int  # finished trials of the study, over all calls
-    workers: int
+    workers: Workers
     timeout: float = float("inf")  # seconds after which no trial starts
 
     def run(self) -> dict[str, object]:
@@ -68,7 +69,8 @@ class Session:
             with self._alone(executor):
                 confirm(self.study, executor, self._candidates())
         # With as many threads as the train stage has: another number changes the last digits.
-        with launched(1, runtime, self.images, self.check) as executor, self._alone(executor):
+        at_home = Workers(1)  # where the train stage will repeat it
+        with launched(at_home, runtime, self.images, self.check) as executor, self._alone(executor):
             train_leader(self.study, executor, self._candidates())
 
     def _run_trials(self, executor: Executor) -> None:

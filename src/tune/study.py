@@ -2,7 +2,8 @@
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import optuna
@@ -145,6 +146,11 @@ class Study:
             return not trial.should_prune()
         except UpdateFinishedTrialError:
             return False  # another machine saw no heartbeat, and has given it up
+
+    def place(self, number: int, machine: Mapping[str, str]) -> None:
+        """Record on which machine a running trial ran."""
+        with suppress(UpdateFinishedTrialError):  # another machine has given it up
+            self._running[number].set_user_attr("machine", dict(machine))
 
     def complete(self, number: int, value: float) -> bool:
         """End a running trial with its validation loss. False if another machine gave it up."""

@@ -54,11 +54,15 @@ class Trials:
     def on_end(self, name: str, job: Job, outcome: Outcome) -> None:
         match outcome:
             case Finished():
-                self._end(Ended(name, "complete", metrics=outcome.result.metrics()))
-            case Stopped(epoch):
-                self._end(Ended(name, "pruned", reason=f"worse than others after epoch {epoch}"))
-            case Failed(reason, traceback):
-                self._end(Ended(name, "failed", reason=reason, traceback=traceback))
+                result = outcome.result  # unpacked once
+                self._end(Ended(name, "complete", metrics=result.metrics(), machine=result.machine))
+            case Stopped(epoch, machine):
+                reason = f"worse than others after epoch {epoch}"
+                self._end(Ended(name, "pruned", reason=reason, machine=machine))
+            case Failed(reason, traceback, machine):
+                self._end(
+                    Ended(name, "failed", reason=reason, traceback=traceback, machine=machine)
+                )
             case Lost(reason):
                 self._study.requeue(_number(name), reason, blame=True)
                 self._report(Ended(name, "failed", reason=reason))
@@ -90,6 +94,7 @@ class Trials:
     def _end(self, ended: Ended) -> None:
         """End a trial in the study, then report it: as failed if another machine gave it up."""
         number = _number(ended.name)
+        self._study.place(number, ended.machine)
         if ended.state == "complete":
             accepted = self._study.complete(number, ended.metrics["kept_val_loss"])
         elif ended.state == "pruned":

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
+from src.core.runtime import on_several
 from src.core.stats import ALPHA, mcnemar, student
 from src.tune.confirm import NONE_SOUND, Confirmation, Confirmed
 from src.tune.study import Study
@@ -53,6 +54,7 @@ def describe(study: Study, confirmation: Confirmation, wanted: int, *, advise: b
     else:
         lines += [
             *_candidates(confirmation),
+            *_kinds(confirmation),
             _optimism(confirmation.winner),
             *_outcome(confirmation),
         ]
@@ -101,6 +103,13 @@ def _candidates(confirmation: Confirmation) -> Iterator[str]:
             *([] if loss is None else [f"in the sweep {loss:.4f}"]),
         ]
         yield "  ".join(fields)
+
+
+def _kinds(confirmation: Confirmation) -> Iterator[str]:
+    """A line if the trainings ran on machines of several kinds."""
+    found = {kind for one in confirmation.confirmed for kind in one.kinds}
+    if len(found) > 1:
+        yield f"They were trained {on_several(found)}."
 
 
 def _optimism(best: Confirmed) -> str:

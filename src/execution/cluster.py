@@ -1,0 +1,316 @@
+"""Workers on the nodes of a Ray cluster: for each an actor, which holds a worker of its node."""
+
+import atexit
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from src.core.cli import Workers
+from src.core.errors import UserError, first_line, one_line, warn
+from src.core.progress import Epoch
+from src.core.signals import Interruption
+from src.execution.executor import Lost, Outcome, RemoteError, Setup, WorkerError
+from src.execution.relay import environment
+from src.training.jobs import Job
+
+LOOK_INTERVAL = 1.0  # seconds between two looks at which nodes there are
+PATIENCE = 20.0  # seconds without a worker after which a line says so
+HEAD_TRIES, HEAD_TIMEOUT = 3, 3.0  # how often, and for how many seconds, a silent head is asked
+
+
+@dataclass
+class _Slot:
+    actor: Any
+    call: Any  # the one that has not returned yet, if any
+    node: str | None = None  # its id, once the actor is placed on it
+    ready: bool = False
+    job: str | None = None
+
+
+class Cluster:
+    """An Executor of workers that Ray places on its nodes, as many as there are, or `count`.
+
+    Nodes may join and leave. The image sets travel once to each. A node that does not have the
+    code, the lock and the Python of this process is left out, with a warning. check: called once
+    the images are read, see `launched`. Within the block, Ctrl-C and SIGTERM are raised by
+    `messages` only; leaving it ends the workers.
+    """
+
+    def __init__(self, workers: Workers, setup: Setup, check: Callable[[], None]) -> None:
+        self._workers, self._setup, self._check = workers, setup, check
+        self._interruption = Interruption()
+        self._head: str | None = None  # its address, once this process has joined the cluster
+        self._head_is_gone = False
+        self._slots: list[_Slot] = []
+        self._nodes: dict[str, str] = {}  # those that live, and may be used: their names by id
+        self._left_out: dict[str, str] = {}  # why, by id
+        self._looked = self._had_worker = 0.0  # when, in seconds of time.monotonic()
+        self._was_used = False
+
+    def __enter__(self) -> Self:
+        self._interruption.__enter__()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._head_is_gone:
+            atexit.unregister(ray.shutdown)  # without a head it waits, until Ray ends this process
+        elif self._head:
+            ray.shutdown()
+        self._interruption.__exit__(kind, error, trace)
+
+    @property
+    def capacity(self) -> int:
+        return sum(slot.ready for slot in self._slots)
+
+    def submit(self, name: str, job: Job) -> None:
+        slot = next(slot for slot in self._slots if slot.ready and slot.job is None)
+        slot.job, slot.call = name, slot.actor.call.remote("begin", job)
+
+    def answer(self, name: str, proceed: bool) -> None:
+        (slot,) = (slot for slot in self._slots if slot.job == name)
+        slot.call = slot.actor.call.remote("go_on", proceed)
+
+    def messages(self, timeout: float) -> Iterator[tuple[str, Epoch | Outcome]]:
+        if self._head is None:
+            self._join()
+        if time.monotonic() - self._looked > LOOK_INTERVAL:
+            self._look_around()
+        for slot in self._returned(timeout):
+            call, slot.call = slot.call, None
+            try:
+                value = ray.get(call)
+            except RayTaskError as error:
+                self._refused(slot, error)
+            except RayError:  # the worker, its node, or the way to it
+                yield from self._lost(slot)
+            else:
+                yield from self._received(slot, value)
+        self._interruption.check()
+
+    def _join(self) -> None:
+        self._head = _joined(self._workers.cluster)
+        self._here = environment()
+        self._images = {
+            name: ray.put(path.read_bytes()) for name, path in self._setup.images.items()
+        }
+        self._check()
+        self._had_worker = time.monotonic()
+        if not self._workers.gpus and (gpus := ray.cluster_resources().get("GPU")):
+            warn(f"the cluster has {gpus:g} GPUs, which --gpus-per-worker would use")
+
+    def _look_around(self) -> None:
+        """Ask for workers where there is room; forget those whose nodes have gone."""
+        assert self._head
+        self._looked = time.monotonic()
+        if not _answers(self._head):
+            self._head_is_gone = True
+            raise UserError(
+                f"{self._name}: its head at {self._head} is gone; call again with a new cluster: "
+                "what is finished is kept"
+            )
+        found = [node for node in ray.nodes() if node["Alive"]]
+        usable = [node for node in found if node["NodeID"] not in self._left_out]
+        self._nodes = {node["NodeID"]: node["NodeName"] for node in usable}
+        for slot in [*self._slots]:
+            if slot.node and slot.node not in self._nodes and slot.call is None:
+                self._slots.remove(slot)
+        room = sum(self._fits(node["Resources"]) for node in usable)
+        if not room and not self._was_used:
+            raise UserError(f"{self._name}: no node has {self._needs} for a worker")
+        for _ in range((self._workers.count or room) - len(self._slots)):
+            self._slots.append(self._ask())
+        self._warn_without_workers()
+
+    def _warn_without_workers(self) -> None:
+        if self.capacity:
+            self._had_worker = time.monotonic()
+        elif time.monotonic() - self._had_worker > PATIENCE:
+            self._had_worker = float("inf")  # once, until there was one again
+            warn(f"{self._name}: waits for a node with {self._needs} to spare")
+
+    @property
+    def _name(self) -> str:
+        return f"--cluster {self._workers.cluster}"
+
+    @property
+    def _demand(self) -> dict[str, float]:
+        gpus = {"GPU": self._workers.gpus} if self._workers.gpus else {}
+        return {"CPU": self._setup.runtime.threads, **gpus}
+
+    @property
+    def _needs(self) -> str:
+        return " and ".join(f"{number:g} {kind}" for kind, number in self._demand.items())
+
+    def _fits(self, resources: Mapping[str, float]) -> int:
+        """How many workers fit on an empty node."""
+        return min(int(resources.get(kind, 0) / each) for kind, each in self._demand.items())
+
+    def _ask(self) -> _Slot:
+        """A worker that Ray starts as soon as there is room for it."""
+        selector = {"ray.io/node-id": f"!in({','.join(self._left_out)})"} if self._left_out else {}
+        demand = self._demand
+        options = {
+            "num_cpus": demand["CPU"],
+            "num_gpus": demand.get("GPU", 0),
+            "max_restarts": 0,
+            "label_selector": selector,
+        }
+        actor = ray.remote(**options)(_actor()).remote()
+        return _Slot(actor, actor.look.remote())
+
+    def _returned(self, timeout: float) -> list[_Slot]:
+        """The slots whose calls return within `timeout` seconds."""
+        calls = {slot.call: slot for slot in self._slots if slot.call is not None}
+        if not calls:
+            time.sleep(timeout)
+            return []
+        ray.wait([*calls], timeout=timeout)
+        done, _ = ray.wait([*calls], num_returns=len(calls), timeout=0)
+        return [calls[call] for call in done]
+
+    def _received(self, slot: _Slot, value: Any) -> Iterator[tuple[str, Epoch | Outcome]]:
+        if slot.node is None:
+            self._greet(slot, *value)
+        elif slot.job is None:
+            slot.ready = self._was_used = True
+        else:
+            name = slot.job
+            if not isinstance(value, Epoch):
+                slot.job = None
+            yield name, value
+
+    def _greet(self, slot: _Slot, node: str, there: Mapping[str, str] | str) -> None:
+        """Start the worker of an actor that has been placed on a node, if the node is as it must.
+
+        there: the node's environment, or why it has none.
+        """
+        slot.node = node
+        reason = there if isinstance(there, str) else self._difference(there)
+        if reason:
+            self._leave_out(slot, reason)
+            return
+        setup = replace(self._setup, images={}, node=self._nodes.get(node, node))
+        slot.call = slot.actor.start.remote(setup, [*self._images], *self._images.values())
+
+    def _difference(self, there: Mapping[str, str]) -> str:
+        """The first thing in which an environment differs from that of this process."""
+        for name, value in self._here.items():
+            if (other := there.get(name)) != value:
+                detail = " differs" if "/" in name or "." in name else f" is {other}, here {value}"
+                return f"{name}{detail}; bring its checkout and environment to the same commit"
+        return ""
+
+    def _refused(self, slot: _Slot, error: RayTaskError) -> None:
+        """Leave out a node that cannot hold a worker; raise what a worker raised."""
+        node = self._nodes.get(slot.node or "", "of the cluster")
+        if not slot.ready:
+            self._leave_out(slot, one_line(error.cause))
+        elif isinstance(error.cause, UserError):
+            raise UserError(f"node {node}: {error.cause}") from error
+        else:
+            remote = RemoteError(error.traceback_str)
+            raise WorkerError(f"node {node}: {one_line(error.cause)}") from remote
+
+    def _leave_out(self, slot: _Slot, reason: str) -> None:
+        assert slot.node
+        self._drop(slot)
+        if slot.node in self._left_out:
+            return  # another slot of the same node has said it
+        name = self._nodes.pop(slot.node, slot.node)
+        self._left_out[slot.node] = reason
+        if not self._nodes and not self._was_used:
+            raise UserError(f"{self._name}: no node can be used; node {name}: {reason}")
+        warn(f"node {name} is left out: {reason}")
+
+    def _lost(self, slot: _Slot) -> Iterator[tuple[str, Lost]]:
+        self._drop(slot)
+        if slot.job is not None:
+            node = self._nodes.get(slot.node or "", "of the cluster")
+            yield slot.job, Lost(f"its worker on node {node} was lost")
+
+    def _drop(self, slot: _Slot) -> None:
+        self._slots.remove(slot)
+        ray.kill(slot.actor)  # one that is only out of reach would go on
+
+
+def _joined(cluster: str | None) -> str:
+    """Join a cluster, or start the local one; returns the address of its head."""
+    assert cluster
+    if ":" in cluster and not _answers(cluster):
+        raise UserError(f"--cluster {cluster}: no Ray cluster answers there")
+    local: dict[str, Any] = {
+        "include_dashboard": False,
+        "num_cpus": len(os.sched_getaffinity(0)),
+        "_node_ip_address": "127.0.0.1",
+    }
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(
+            address=cluster,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **(local if cluster == "local" else {}),
+        )
+    except Exception as error:  # of many types: no cluster, another Ray or Python, no permission
+        raise UserError(f"--cluster {cluster}: {first_line(error)}") from error
+    finally:
+        signal.signal(signal.SIGTERM, handler)  # Ray sets its own
+    return str(ray.get_runtime_context().gcs_address)
+
+
+def _answers(address: str) -> bool:
+    """Whether a process listens there. Ray itself waits a minute, and then ends this process."""
+    host, _, port = address.rpartition(":")
+    for _ in range(HEAD_TRIES):
+        try:
+            socket.create_connection((host, int(port)), HEAD_TIMEOUT).close()
+        except OSError:
+            time.sleep(LOOK_INTERVAL)
+        else:
+            return True
+    return False
+
+
+def _actor() -> type:
+    """The class of the actors.
+
+    It is in a function because Ray sends such a class whole: any other is imported, which a node's
+    process can do only when it knows where the checkout is.
+    """
+
+    class Actor:
+        def look(self) -> tuple[str, dict[str, str] | str]:
+            """The node's id, and its environment, or why it has none."""
+            import os
+            import sys
+
+            import ray
+
+            node = ray.get_runtime_context().get_node_id()
+            if not os.path.exists("src/execution/relay.py"):  # noqa: PTH110
+                return node, f"`ray start` was not called in a checkout, but in {os.getcwd()}"  # noqa: PTH109
+            sys.path.insert(0, os.getcwd())  # noqa: PTH109
+            try:
+                from src.execution.relay import environment
+
+                return node, environment()
+            except Exception as error:
+                return node, f"{type(error).__name__}: {error}"
+
+        def start(self, setup: Any, names: list[str], *images: bytes) -> None:
+            from src.execution.relay import Relay
+
+            self.relay = Relay(setup, dict(zip(names, images, strict=True)))
+
+        def call(self, method: str, argument: Any) -> Any:
+            return getattr(self.relay, method)(argument)
+
+    return Actor
