@@ -11,6 +11,7 @@ import torch
 from src.config.params import Params
 from src.config.parsing import read
 from src.core import paths
+from src.core.cli import Workers
 from src.core.runtime import generator
 from src.data.catalogue import DIGITS
 from src.data.checks import parse_params
@@ -108,7 +109,7 @@ def executor(few: Splits, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     images = {name: folder / path.name for name, path in WORKPLACE.items()}
     for path, data in zip(images.values(), (few.train, few.val), strict=True):
         save_images(path, data)
-    with launched(1, shrunk().runtime, images, check=lambda: None) as opened:
+    with launched(Workers(1), shrunk().runtime, images, check=lambda: None) as opened:
         yield opened
 
 

@@ -18,7 +18,7 @@ from src.core.errors import UserError, first_line, one_line, warn
 from src.core.progress import Epoch
 from src.core.signals import Interruption
 from src.execution.executor import Lost, Outcome, RemoteError, Setup, WorkerError
-from src.execution.relay import environment
+from src.tracking.provenance import environment
 from src.training.jobs import Job
 
 LOOK_INTERVAL = 1.0  # seconds between two looks at which nodes there are
@@ -124,7 +124,8 @@ class Cluster:
                 self._slots.remove(slot)
         room = sum(self._fits(node["Resources"]) for node in usable)
         if not room and not self._was_used:
-            raise UserError(f"{self._name}: no node has {self._needs} for a worker")
+            why = next(iter(self._left_out.values()), f"none has {self._needs} for a worker")
+            raise UserError(f"{self._name}: no node can be used; {why}")
         for _ in range((self._workers.count or room) - len(self._slots)):
             self._slots.append(self._ask())
         self._warn_without_workers()
@@ -225,9 +226,7 @@ class Cluster:
         if slot.node in self._left_out:
             return  # another slot of the same node has said it
         name = self._nodes.pop(slot.node, slot.node)
-        self._left_out[slot.node] = reason
-        if not self._nodes and not self._was_used:
-            raise UserError(f"{self._name}: no node can be used; node {name}: {reason}")
+        self._left_out[slot.node] = f"node {name}: {reason}"
         warn(f"node {name} is left out: {reason}")
 
     def _lost(self, slot: _Slot) -> Iterator[tuple[str, Lost]]:
@@ -244,7 +243,7 @@ class Cluster:
 def _joined(cluster: str | None) -> str:
     """Join a cluster, or start the local one; returns the address of its head."""
     assert cluster
-    if ":" in cluster and not _answers(cluster):
+    if ":" in cluster and not _answers(cluster, tries=1):
         raise UserError(f"--cluster {cluster}: no Ray cluster answers there")
     local: dict[str, Any] = {
         "include_dashboard": False,
@@ -266,10 +265,10 @@ def _joined(cluster: str | None) -> str:
     return str(ray.get_runtime_context().gcs_address)
 
 
-def _answers(address: str) -> bool:
+def _answers(address: str, tries: int = HEAD_TRIES) -> bool:
     """Whether a process listens there. Ray itself waits a minute, and then ends this process."""
     host, _, port = address.rpartition(":")
-    for _ in range(HEAD_TRIES):
+    for _ in range(tries):
         try:
             socket.create_connection((host, int(port)), HEAD_TIMEOUT).close()
         except OSError:
@@ -299,7 +298,7 @@ def _actor() -> type:
                 return node, f"`ray start` was not called in a checkout, but in {os.getcwd()}"  # noqa: PTH109
             sys.path.insert(0, os.getcwd())  # noqa: PTH109
             try:
-                from src.execution.relay import environment
+                from src.tracking.provenance import environment
 
                 return node, environment()
             except Exception as error:

@@ -1,7 +1,6 @@
 """A worker of one node, and what passes its messages on to a coordinator on another machine."""
 
 import os
-import platform
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -11,21 +10,10 @@ from src.core.errors import UserError
 from src.core.progress import Epoch
 from src.execution.executor import Outcome, Setup
 from src.execution.local import Pool
-from src.tracking.provenance import deciding_code, md5, packages
+from src.tracking.provenance import environment
 from src.training.jobs import Job
 
 JOB = "job"  # there is one at a time
-
-
-def environment() -> dict[str, str]:
-    """What must be the same on every node: code, lock, Python, and the packages that compute."""
-    files = ("requirements.lock", "src/execution")
-    return {
-        "Python": platform.python_version(),
-        **packages(),
-        **{path: md5(Path(path)) for path in files},
-        **deciding_code("train"),
-    }
 
 
 class Relay:

@@ -7,6 +7,7 @@ from DVC's cache still leads to the run that made it.
 
 import hashlib
 import json
+import platform
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,6 +73,20 @@ def deciding_code(stage: str) -> dict[str, str]:
 def packages() -> dict[str, str]:
     """The versions of the packages that decide the result of a training."""
     return {name: version(name) for name in ("numpy", "scikit-learn", "torch")}
+
+
+def environment() -> dict[str, str]:
+    """What machines must have in common to train alike: Python, packages, lock and code.
+
+    The code is that of the checkout in the present folder, with that of the workers' messages.
+    """
+    files = ("requirements.lock", "src/execution")
+    return {
+        "Python": platform.python_version(),
+        **packages(),
+        **{path: md5(Path(path)) for path in files},
+        **deciding_code("train"),
+    }
 
 
 def contents(files: Mapping[str, Path]) -> dict[str, str]:

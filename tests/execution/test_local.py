@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from src.core.cli import Workers
 from src.core.errors import UserError, trace
 from src.core.progress import Epoch
 from src.data.splits import Splits
@@ -119,7 +120,7 @@ def test_a_worker_killed_while_idle_is_replaced(executor: Executor) -> None:
 
 def test_closing_the_pool_leaves_no_process(workplace: Path) -> None:
     before = children()
-    with launched(1, PARAMS.runtime, WORKPLACE, check=lambda: None) as pool:
+    with launched(Workers(1), PARAMS.runtime, WORKPLACE, check=lambda: None) as pool:
         pool.submit("it", LONG)
         wait_for_epoch(pool)
         (process,) = {*children()} - {*before}
@@ -142,7 +143,7 @@ def test_no_worker_trains_once_the_check_fails(workplace: Path) -> None:
         raise UserError("fit has changed")
 
     before = children()
-    with launched(1, PARAMS.runtime, WORKPLACE, check) as pool:
+    with launched(Workers(1), PARAMS.runtime, WORKPLACE, check) as pool:
         pool.submit("it", JOB)
         with pytest.raises(UserError, match="fit has changed"):
             outcome(pool)
@@ -162,7 +163,7 @@ def test_a_worker_that_cannot_start_gives_the_reason(
     if missing:
         (workplace / "data/tensors/source" / missing).unlink()
     runtime = PARAMS.runtime.model_copy(update={"device": device})
-    with launched(1, runtime, WORKPLACE, check=lambda: None) as pool:
+    with launched(Workers(1), runtime, WORKPLACE, check=lambda: None) as pool:
         pool.submit("it", JOB)
         with pytest.raises(UserError, match=message):
             outcome(pool)
@@ -170,7 +171,7 @@ def test_a_worker_that_cannot_start_gives_the_reason(
 
 def test_a_bug_that_keeps_a_worker_from_starting_shows_its_traceback(workplace: Path) -> None:
     broken = PARAMS.runtime.model_copy(update={"threads": "two"})
-    with launched(1, broken, WORKPLACE, check=lambda: None) as pool:
+    with launched(Workers(1), broken, WORKPLACE, check=lambda: None) as pool:
         pool.submit("it", JOB)
         with pytest.raises(WorkerError, match="set_num_threads expects an int") as caught:
             outcome(pool)

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
+from src.core.cli import Workers
 from src.core.errors import trace
 from src.core.progress import Ended, Epoch, Observer
 from src.execution import scheduler
@@ -133,7 +134,7 @@ def test_an_interruption_ends_what_was_running(workplace: Path) -> None:
     seen = Recorder(interrupt)
     batch = Batch({"it": JOB, "next": replace(JOB, seed=1)}, seen.keep, [seen])
     with (
-        launched(1, PARAMS.runtime, WORKPLACE, check=lambda: None) as executor,
+        launched(Workers(1), PARAMS.runtime, WORKPLACE, check=lambda: None) as executor,
         pytest.raises(KeyboardInterrupt),
     ):
         run(executor, batch)

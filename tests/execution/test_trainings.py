@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from src.config.sections import RuntimeConfig
+from src.core.cli import Workers
 from src.core.errors import UserError
 from src.execution import trainings as module
 from src.execution.executor import Executor
@@ -53,7 +54,7 @@ def shared(executor: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
 def study(
     jobs: Mapping[str, Job] = JOBS, workers: int = 1, runtime: RuntimeConfig = PARAMS.runtime
 ) -> dict[str, Result]:
-    with trainings(ABOUT, runtime, workers) as opened:
+    with trainings(ABOUT, runtime, Workers(workers)) as opened:
         return opened.run(jobs)
 
 
@@ -156,7 +157,7 @@ def test_failed_trainings_are_named_once_the_others_are_done(project: Path) -> N
 
 
 def test_no_worker_starts_with_other_code_than_the_study_began_with(project: Path) -> None:
-    opened = trainings(ABOUT, PARAMS.runtime, 1)
+    opened = trainings(ABOUT, PARAMS.runtime, Workers(1))
     with pytest.raises(UserError, match="study: code or data changed after it was started"):
         _run_with_changed_code(opened, project)
 
@@ -172,7 +173,7 @@ def test_workers_change_times_only_and_a_timed_study_measures_them(project: Path
     assert not any(result.alone for result in two.values())
     timed = replace(ABOUT, timed=True)
     for workers, alone in ((2, False), (1, True)):
-        with trainings(timed, PARAMS.runtime, workers) as opened:
+        with trainings(timed, PARAMS.runtime, Workers(workers)) as opened:
             results = opened.run(JOBS)
         assert {result.alone for result in results.values()} == {alone}
         assert logits(results) == logits(two)

@@ -59,7 +59,7 @@ def made_up(name: str, losses: list[float], correct: list[int], **about: Any) ->
     rows = [[n > row for n in correct] for row in range(len(losses))]
     candidate, accuracies = Candidate(name, params, **about), [0.9] * len(losses)
     final = {"val_loss": losses[0], "val_accuracy": 0.9}
-    return Confirmed(candidate, losses, accuracies, np.array(rows), final)
+    return Confirmed(candidate, losses, accuracies, np.array(rows), {"a kind"}, final)
 
 
 def test_candidates_are_the_best_distinct_complete_trials_and_the_present_parameters(

@@ -12,6 +12,7 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
+from src.core.cli import Workers
 from src.core.tables import read_table
 from src.execution.executor import Executor
 from src.tracking.nested import track_study
@@ -48,7 +49,9 @@ class Tracked:
 def run(study: Study, wanted: int, timeout: float = float("inf")) -> Tracked:
     csv = Path("reports/tune/study.csv")
     with track_study(TUNE, "study", study.id, {}, {}, "train") as tracker:
-        Session(study, PRESENT, WORKPLACE, tracker, csv, lambda: None, wanted, 2, timeout).run()
+        Session(
+            study, PRESENT, WORKPLACE, tracker, csv, lambda: None, wanted, Workers(2), timeout
+        ).run()
     client = MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
     experiment = client.get_experiment_by_name("tune")
     assert experiment is not None

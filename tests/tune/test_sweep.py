@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
+from src.core.cli import Workers
 from src.core.progress import Ended, Epoch, Observer
 from src.execution import scheduler
 from src.execution.executor import Executor
@@ -110,7 +111,7 @@ def test_an_interrupted_sweep_keeps_finished_trials_and_continues(
 
     seen = Recorder(interrupt)
     with (
-        launched(1, shrunk().runtime, WORKPLACE, lambda: None) as interrupted,
+        launched(Workers(1), shrunk().runtime, WORKPLACE, lambda: None) as interrupted,
         pytest.raises(interruption),
     ):
         run(study, interrupted, 3, seen)

@@ -1,0 +1,203 @@
+"""Real workers on the nodes of a Ray cluster, on few digits."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from src.core.cli import Workers
+from src.core.errors import UserError
+from src.core.progress import Epoch
+from src.data.imageset import save_images
+from src.data.splits import Splits
+from src.execution.executor import Executor, Failed, Finished, Lost, Stopped
+from src.execution.launch import described, launched
+from src.models.scoring import predict
+from src.training.jobs import Scratch
+from src.training.scratch import train_from_scratch
+from tests.conftest import ROOT, WORKPLACE, shrunk
+from tests.execution.test_local import outcome, wait_for_epoch
+from tests.rays import Cluster, ray_cluster
+
+PARAMS = shrunk()
+RUNTIME = PARAMS.runtime
+JOB = Scratch(train=PARAMS.train, seed=0, model=PARAMS.model, tests=("source.val",))
+LONG = replace(JOB, train=shrunk(train__epochs=10_000).train)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """At first without a node for workers."""
+    with ray_cluster(ROOT) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def images(few: Splits, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("images")
+    found = {name: folder / path.name for name, path in WORKPLACE.items()}
+    for path, data in zip(found.values(), (few.train, few.val), strict=True):
+        save_images(path, data)
+    return found
+
+
+@pytest.fixture(scope="module")
+def executor(cluster: Cluster, images: Mapping[str, Path]) -> Iterator[Executor]:
+    """With one node; the last tests share it: a process has one at a time."""
+    cluster.add("one")
+    with launched(Workers(None, cluster.address), RUNTIME, images, lambda: None) as opened:
+        wait_for_workers(opened, 1)
+        yield opened
+
+
+def wait_for_workers(executor: Executor, count: int) -> None:
+    while executor.capacity != count:
+        for name, message in executor.messages(1.0):
+            if isinstance(message, Epoch):
+                executor.answer(name, True)
+
+
+def process(cluster: Cluster, of: str) -> psutil.Process:
+    """The process of this kind on node one."""
+    (found,) = (each for each in cluster.processes("one") if of in " ".join(each.cmdline()))
+    return found
+
+
+def test_a_node_with_other_code_is_left_out(
+    cluster: Cluster,
+    images: Mapping[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(ROOT / "src", old / "src")
+    for name in ("dvc.yaml", ".dvcignore", "requirements.lock"):
+        shutil.copy(ROOT / name, old)
+    (old / "src/training/fit.py").write_text("# another commit\n")
+    cluster.add("old", checkout=old)
+    cluster.add("bare", checkout=tmp_path)
+    reasons = {
+        "old": "src/training differs; bring its checkout and environment to the same commit",
+        "bare": f"`ray start` was not called in a checkout, but in {tmp_path}",
+    }
+    with (
+        launched(Workers(None, cluster.address), RUNTIME, images, lambda: None) as opened,
+        pytest.raises(UserError, match=r"no node can be used; node (old|bare): "),
+    ):
+        wait_for_workers(opened, 1)
+    told = capsys.readouterr().err
+    for name, reason in reasons.items():
+        assert told.count(f"warning: node {name} is left out: {reason}\n") == 1
+    cluster.kill("old")
+    cluster.kill("bare")
+
+
+@pytest.mark.parametrize(
+    ("address", "gpus", "message"),
+    [
+        ("127.0.0.1:9", 0, "--cluster 127.0.0.1:9: no Ray cluster answers there"),
+        ("", 1, "no node can be used; none has 1 CPU and 1 GPU for a worker"),
+    ],
+)
+def test_a_cluster_that_cannot_train_is_refused(
+    cluster: Cluster, images: Mapping[str, Path], address: str, gpus: float, message: str
+) -> None:
+    workers = Workers(2, address or cluster.address, gpus)
+    runtime = RUNTIME.model_copy(update={"device": "auto"})
+    with (
+        launched(workers, runtime, images, lambda: None) as opened,
+        pytest.raises(UserError, match=message),
+    ):
+        outcome(opened)
+
+
+def test_nothing_is_trained_once_the_check_fails(
+    cluster: Cluster, images: Mapping[str, Path]
+) -> None:
+    def check() -> None:
+        raise UserError("fit has changed")
+
+    with (
+        launched(Workers(1, cluster.address), RUNTIME, images, check) as opened,
+        pytest.raises(UserError, match="fit has changed"),
+    ):
+        outcome(opened)
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "message"),
+    [
+        ("cuda", 0, "--gpus-per-worker: should be above 0, because runtime.device is cuda"),
+        ("cpu", 0.5, "--gpus-per-worker: should be 0, because runtime.device is cpu"),
+        ("cuda:1", 1, "runtime.device: should be auto on a cluster, where Ray says which GPU"),
+    ],
+)
+def test_the_device_is_the_one_that_ray_gives(device: str, gpus: float, message: str) -> None:
+    runtime = RUNTIME.model_copy(update={"device": device})
+    with pytest.raises(UserError, match=message):
+        described(Workers(1, "auto", gpus), runtime)
+    auto = RUNTIME.model_copy(update={"device": "auto"})
+    assert described(Workers(1, "auto", gpus), auto)["cluster"] == ("cuda" if gpus else "cpu")
+
+
+def test_a_node_trains_as_the_train_stage_does_to_the_last_bit(
+    executor: Executor, few: Splits
+) -> None:
+    executor.submit("it", JOB)
+    message = outcome(executor)
+    here = train_from_scratch(JOB.model, JOB.train, few.train, few.val, JOB.seed)
+    assert isinstance(message, Finished)
+    result = message.result
+    assert result.fit.kept.val_loss == here.fit.kept.val_loss
+    made = result.predictions["source.val"]
+    assert made.logits.equal(predict(here.checkpoint.model, few.val))
+    assert (result.machine["node"], result.machine["device"]) == ("one", "cpu")
+    assert not result.alone  # others may use the node
+
+
+def test_a_job_stops_when_the_answer_is_no_and_another_fails(executor: Executor) -> None:
+    executor.submit("it", LONG)
+    wait_for_epoch(executor)
+    executor.answer("it", False)
+    stopped = outcome(executor)
+    assert isinstance(stopped, Stopped)
+    assert (stopped.epoch, stopped.machine["node"]) == (1, "one")
+    bad = shrunk(train__optimizer__learning_rate=100.0, train__optimizer__name="sgd")
+    executor.submit("next", replace(JOB, train=bad.train))
+    failed = outcome(executor)
+    assert isinstance(failed, Failed)
+    assert failed.reason.startswith("the training loss became nan")
+    assert (failed.traceback, failed.machine["node"]) == ("", "one")
+
+
+def test_a_killed_process_is_lost_and_replaced(executor: Executor, cluster: Cluster) -> None:
+    executor.submit("it", LONG)
+    wait_for_epoch(executor)
+    executor.answer("it", True)
+    process(cluster, "src.execution.worker").kill()
+    assert outcome(executor) == Lost("its worker was killed, by someone or for lack of memory")
+    executor.submit("it", LONG)
+    wait_for_epoch(executor)
+    executor.answer("it", True)
+    process(cluster, "ray::Actor").kill()
+    assert outcome(executor) == Lost("its worker on node one was lost")
+    wait_for_workers(executor, 1)
+    executor.submit("it", JOB)
+    assert isinstance(outcome(executor), Finished)
+
+
+def test_nodes_join_and_leave(executor: Executor, cluster: Cluster) -> None:
+    executor.submit("it", LONG)
+    wait_for_epoch(executor)
+    executor.answer("it", True)
+    cluster.add("two")
+    wait_for_workers(executor, 2)
+    cluster.kill("one")
+    assert outcome(executor) == Lost("its worker on node one was lost")
+    executor.submit("it", JOB)
+    finished = outcome(executor)
+    assert isinstance(finished, Finished)
+    assert finished.result.machine["node"] == "two"
