@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -61,7 +62,7 @@ class Cluster:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._head_is_gone:
-            atexit.unregister(ray.shutdown)  # without a head it waits, until Ray ends this process
+            atexit.register(_leave_at_once)
         elif self._head:
             ray.shutdown()
         self._interruption.__exit__(kind, error, trace)
@@ -263,6 +264,13 @@ def _joined(cluster: str | None) -> str:
     finally:
         signal.signal(signal.SIGTERM, handler)  # Ray sets its own
     return str(ray.get_runtime_context().gcs_address)
+
+
+def _leave_at_once() -> None:
+    """The end of a process whose head is gone: Ray's own waits for a minute, or crashes."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _answers(address: str, tries: int = HEAD_TRIES) -> bool:
