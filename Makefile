@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV  := .venv
 READY := $(VENV)/.ready
 DEV   := $(VENV)/.dev
+RAY   := $(VENV)/.ray
 # Stages call `python`: whatever make starts finds the project's own first. By `python -m`, because
 # the environment's scripts name the place where it was built: a moved checkout still runs.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -24,7 +25,7 @@ INSTALL := $(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --re
 # the order of their names, the long ones are not the last.
 PYTEST := python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
-.PHONY: help repro test check format docs ui demo bench lock clean
+.PHONY: help repro test check format docs ui demo bench lock cluster clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -66,11 +67,13 @@ bench: repro $(DEV)  ## measure the rows of docs/performance.md but for the swee
 	python -m benchmarks $(ROWS)
 	python -m docs.fill
 
-# The second resolution is bound to the versions of the first: tests run on what users get.
-lock: $(READY)  ## resolve pyproject.toml into requirements.lock and requirements-dev.lock
+# Each resolution is bound to the versions of the one before: tests run on what users get.
+lock: $(READY)  ## resolve pyproject.toml into the three locks
 	$(RESOLVE) --output-file requirements.lock
 	$(RESOLVE) --group cluster --constraint requirements.lock --output-file requirements-cluster.lock
 	$(RESOLVE) --group dev --constraint requirements-cluster.lock --output-file requirements-dev.lock
+
+cluster: $(RAY)  ## add Ray to the environment, for --cluster
 
 clean:  ## remove the environment; data, runs and models stay
 	rm -rf $(VENV)
@@ -87,4 +90,8 @@ $(READY): requirements.lock
 
 $(DEV): requirements-dev.lock $(READY)
 	$(INSTALL) requirements-dev.lock
+	@touch $@
+
+$(RAY): requirements-cluster.lock $(READY)
+	$(INSTALL) requirements-cluster.lock
 	@touch $@

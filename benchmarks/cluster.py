@@ -27,12 +27,12 @@ EPOCHS = 40  # of a trial: some 15 seconds
 
 
 def sweep_in_chaos(
-    project: Clone, cluster: Cluster, trials: int, every: float
+    project: Clone, cluster: Cluster, trials: int, every: float, kills: int
 ) -> tuple[Counter[str], str]:
     """Sweep on the cluster, and kill one of its nodes every `every` seconds, and bring it back.
 
-    The second time the command is killed instead. Returns how many of the "nodes" and "commands"
-    were killed, and what the last command printed.
+    The second time the command is killed instead. At most `kills` times. Returns how many of the
+    "nodes" and "commands" were killed, and what the last command printed.
     """
     killed, names = Counter[str](), itertools.cycle(NODES)
     process = started(project, cluster, trials)
@@ -40,7 +40,9 @@ def sweep_in_chaos(
         try:
             printed, _ = process.communicate(timeout=every)
         except subprocess.TimeoutExpired:
-            if killed["nodes"] and not killed["commands"]:
+            if killed.total() == kills:
+                continue
+            if killed.total() == 1:
                 process.kill()
                 process.communicate()
                 process = started(project, cluster, trials)
@@ -83,7 +85,7 @@ def main() -> None:
         with ray_cluster(project.root) as cluster:
             for name in NODES:
                 cluster.add(name)
-            killed, _ = sweep_in_chaos(project, cluster, trials=50, every=60.0)
+            killed, _ = sweep_in_chaos(project, cluster, trials=50, every=60.0, kills=100)
         print(f"{time.monotonic() - begun:.0f} s; killed: {dict(killed)}")
         rows = pd.read_csv(project.root / f"reports/tune/{STUDY}.csv")
         print(f"in Optuna: {dict(Counter(rows['state']))}")

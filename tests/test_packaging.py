@@ -1,4 +1,4 @@
-"""What pyproject.toml and the two locks promise."""
+"""What pyproject.toml and its locks promise."""
 
 import ast
 import re
@@ -18,6 +18,8 @@ TEXT = (ROOT / "pyproject.toml").read_text()
 PROJECT = tomllib.loads(TEXT)
 RUN = PROJECT["project"]["dependencies"]
 DEV = PROJECT["dependency-groups"]["dev"]
+CLUSTER = PROJECT["dependency-groups"]["cluster"]
+LOCKS = ["requirements.lock", "requirements-cluster.lock", "requirements-dev.lock"]
 EXCLUDED = PROJECT["tool"]["uv"]["exclude-dependencies"]
 
 
@@ -38,20 +40,24 @@ def locked(lock: str) -> dict[str, set[str]]:
     return found
 
 
-def test_the_tools_leave_every_version_of_the_product_as_it_is() -> None:
-    run, dev = locked("requirements.lock"), locked("requirements-dev.lock")
-    added = dev.keys() - run.keys()
-    assert {line: dev.get(line) for line in run} == run
-    assert {line.split("==")[0] for line in added}.isdisjoint(line.split("==")[0] for line in run)
+def test_groups_leave_every_version_of_the_product_and_of_each_other_as_it_is() -> None:
+    run, *groups = map(locked, LOCKS)
+    for group in groups:
+        assert {line: group.get(line) for line in run} == run
+        own = {line.split("==")[0] for line in group.keys() - run.keys()}
+        assert own.isdisjoint(line.split("==")[0] for line in run)
+    cluster, dev = groups
+    names = {line.split("==")[0] for line in cluster} & {line.split("==")[0] for line in dev}
+    assert {line for line in cluster if line.split("==")[0] in names} <= dev.keys()
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("lock", LOCKS)
 def test_every_locked_package_has_hashes(lock: str) -> None:
     assert all(locked(lock).values())
 
 
 @pytest.mark.parametrize(
-    ("lock", "direct"), [("requirements.lock", RUN), ("requirements-dev.lock", RUN + DEV)]
+    ("lock", "direct"), [*zip(LOCKS, (RUN, RUN + CLUSTER, RUN + DEV), strict=True)]
 )
 def test_a_lock_has_every_direct_dependency_as_pinned(lock: str, direct: list[str]) -> None:
     pins = {line.split(" ")[0] for line in locked(lock)}
@@ -68,7 +74,9 @@ def test_no_lock_has_what_is_excluded() -> None:
     assert names.isdisjoint(EXCLUDED)
 
 
-@pytest.mark.parametrize("group", [RUN, DEV, EXCLUDED], ids=["run", "dev", "excluded"])
+@pytest.mark.parametrize(
+    "group", [RUN, CLUSTER, DEV, EXCLUDED], ids=["run", "cluster", "dev", "excluded"]
+)
 def test_dependencies_are_sorted_and_have_a_reason_each(group: list[str]) -> None:
     assert [normal(name) for name in group] == sorted(normal(name) for name in group)
     for dependency in group:
@@ -76,12 +84,13 @@ def test_dependencies_are_sorted_and_have_a_reason_each(group: list[str]) -> Non
 
 
 def test_direct_dependencies_are_pinned_but_for_numpy_and_scipy() -> None:
-    assert [normal(name) for name in RUN + DEV if "==" not in name] == ["numpy", "scipy"]
+    ranges = [normal(name) for name in RUN + CLUSTER + DEV if "==" not in name]
+    assert ranges == ["numpy", "scipy"]
 
 
 @pytest.mark.parametrize(
     ("folders", "declared"),
-    [(["pipeline", "src"], RUN), (["benchmarks", "tests"], RUN + DEV)],
+    [(["pipeline", "src"], RUN + CLUSTER), (["benchmarks", "tests"], RUN + CLUSTER + DEV)],
     ids=["the product", "measurements and tests"],
 )
 def test_code_imports_only_direct_dependencies(folders: list[str], declared: list[str]) -> None:
@@ -98,8 +107,13 @@ def test_code_imports_only_direct_dependencies(folders: list[str], declared: lis
             else:
                 continue
             for module in {name.split(".")[0] for name in modules} - own - sys.stdlib_module_names:
-                providers = {normal(name) for name in provided.get(module, [])}
+                providers = {normal(name) for name in provided.get(module, [module])}
                 assert providers & names, f"{script}: {module}"
+
+
+def test_only_the_engine_for_clusters_imports_what_only_clusters_need() -> None:
+    importing = [path for path in ROOT.glob("src/**/*.py") if "import ray\n" in path.read_text()]
+    assert importing == [ROOT / "src/execution/cluster.py"]
 
 
 def test_a_wheel_has_no_module_in_it(tmp_path: Path) -> None:

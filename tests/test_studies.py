@@ -15,6 +15,7 @@ import pytest
 
 from tests.browser import Visitor
 from tests.clones import Clone, clone
+from tests.rays import Cluster, ray_cluster
 
 COMPLETE = " complete  val loss "  # in the line of a training
 
@@ -25,6 +26,7 @@ class Study:
 
     project: Clone
     experiment: str
+    arguments: tuple[str, ...]
     folder: Path  # with its tables
     trainings: int
     lost: str  # printed when its workers were killed
@@ -91,7 +93,9 @@ def killed_and_called_again(
     with undisturbed or nullcontext():
         project.here(f"src.{experiment}.__main__", *arguments, "--workers", "1")
     alone = tables(folder)
-    return Study(project, experiment, folder, trainings, lost, document, printed, resumed, alone)
+    return Study(
+        project, experiment, arguments, folder, trainings, lost, document, printed, resumed, alone
+    )
 
 
 def tables(folder: Path) -> dict[str, str]:
@@ -234,3 +238,37 @@ def test_its_page_can_be_read_by_everybody(page: Visitor, study: Study) -> None:
     assert page.page.locator("table").count() >= 1
     if study.experiment != "recipes":
         assert f"The page: {path.relative_to(study.project.root)}" in study.printed
+
+
+@pytest.fixture(scope="module")
+def cluster(prepared: Clone) -> Iterator[Cluster]:
+    """With one node for one worker."""
+    with ray_cluster(prepared.root) as made:
+        made.add("one")
+        yield made
+
+
+def test_one_worker_on_a_cluster_makes_the_same_tables(study: Study, cluster: Cluster) -> None:
+    on_cluster = ("--cluster", cluster.address, "--workers", "1")
+    module = f"src.{study.experiment}.__main__"
+    printed = study.project.here(module, *study.arguments, *on_cluster)
+    assert printed.count(COMPLETE) == study.trainings
+    assert tables(study.folder) == study.undisturbed
+    children = [run for run in study.project.runs(study.experiment) if "node" in run.data.tags]
+    assert len(children) == study.trainings
+    assert {run.data.tags["node"] for run in children} == {"one"}
+
+
+def test_one_worker_on_a_cluster_makes_the_same_sweep(prepared: Clone, cluster: Cluster) -> None:
+    found = []
+    for study, place in (("home", ()), ("away", ("--cluster", cluster.address))):
+        arguments = ("--trials", "4", "--workers", "1", "--seed", "3", "--study", study)
+        prepared.here("src.tune.__main__", *arguments, *place)
+        report = prepared.root / f"reports/tune/{study}"
+        trials = pd.read_csv(report.with_suffix(".csv")).drop(columns="seconds")
+        assert len(trials) == 4
+        found.append((trials, pd.read_csv(report / "confirmation.csv")))
+    for home, away in zip(*found, strict=True):
+        pd.testing.assert_frame_equal(home, away, check_exact=True)
+    tags = [run.data.tags for run in prepared.runs("tune") if "processor" in run.data.tags]
+    assert [tag.get("node") for tag in tags] == [None] * 4 + ["one"] * 4

@@ -1,0 +1,82 @@
+"""A sweep on a Ray cluster whose nodes are killed, and what is refused before there is one."""
+
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmarks.cluster import NODES, STUDY, killed_head, sweep_in_chaos
+from src.core import cli
+from src.core.cli import Workers
+from src.core.errors import UserError
+from tests.clones import clone
+from tests.rays import ray_cluster
+
+
+def test_a_sweep_is_exact_whatever_is_killed(tmp_path: Path) -> None:
+    """First the head; on a new cluster the same call goes on, and nodes and the call are killed."""
+    project = clone(tmp_path)
+    params = project.root / "params.yaml"
+    text = params.read_text().replace("source: mnist-5k", "source: optdigits")
+    params.write_text(text.replace("epochs: 2", "epochs: 12", 1))
+    printed = killed_head(project, 6)
+    assert "Traceback" not in printed
+    assert printed.splitlines()[-1].endswith(
+        "is gone; call again with a new cluster: what is finished is kept"
+    )
+    with ray_cluster(project.root) as cluster:
+        for name in NODES:
+            cluster.add(name)
+        killed, printed = sweep_in_chaos(project, cluster, trials=6, every=8.0, kills=2)
+    assert killed == {"nodes": 1, "commands": 1}
+    assert "Traceback" not in printed
+    trials = pd.read_csv(project.root / f"reports/tune/{STUDY}.csv")
+    states = Counter(trials["state"])
+    assert states["complete"] + states["pruned"] == 6
+    assert states.keys() <= {"complete", "pruned", "failed"}
+    values = trials.columns[trials.columns.str.contains(".", regex=False)]
+    assert not trials[trials["state"] == "complete"].duplicated([*values]).any()
+    ended = Counter(run.info.status for run in project.runs("tune"))
+    assert ended == {"FINISHED": 1 + 6, "FAILED": states["failed"]}
+
+
+def arguments(*given: str) -> Workers:
+    parser = cli.Parser("tune", "")
+    parser.add_workers("")
+    return Workers.of(parser.parse_args(given), default=2)
+
+
+def test_workers_are_those_of_this_machine_or_of_a_cluster() -> None:
+    pytest.importorskip("ray")
+    assert arguments() == Workers(2)
+    assert arguments("--workers", "3") == Workers(3)
+    assert arguments("--cluster", "auto") == Workers(None, "auto")
+    given = ("--cluster", "10.0.0.1:6379", "--workers", "3", "--gpus-per-worker", "0.5")
+    assert arguments(*given) == Workers(3, "10.0.0.1:6379", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("--cluster", "here"), "--cluster: should be auto, local or host:port, not 'here'"),
+        (("--cluster", "ray://a:1"), "--cluster: should be auto, local or host:port"),
+        (("--gpus-per-worker", "1.5"), "--gpus-per-worker: should be a whole number, or a share"),
+    ],
+)
+def test_arguments_that_cannot_be_are_told(
+    given: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        arguments(*given)
+    assert message in capsys.readouterr().err
+
+
+def test_gpus_are_given_by_a_cluster_and_a_cluster_needs_ray(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(UserError, match="--gpus-per-worker: is for --cluster"):
+        arguments("--gpus-per-worker", "1")
+    monkeypatch.setattr(cli, "find_spec", lambda _: None)
+    with pytest.raises(UserError, match="Ray is not installed; `make cluster` installs it"):
+        arguments("--cluster", "auto")
