@@ -63,7 +63,7 @@ ui: $(READY)  ## compare runs at http://127.0.0.1:5000 (PORT=... to change)
 demo: $(READY)  ## draw a digit at http://127.0.0.1:8000 (PORT=... to change)
 	@python -m src.demo $(PORT) $(if $(MODEL),--model '$(MODEL)')
 
-bench: repro $(DEV)  ## measure the rows of docs/performance.md but for the sweep's (ROWS="6 7" for single ones)
+bench: repro $(DEV) $(RAY)  ## measure the rows of docs/performance.md but for sweeps' (ROWS="6 7" for single ones)
 	python -m benchmarks $(ROWS)
 	python -m docs.fill
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks [ROW ...]
 
-By default all rows but those of the sweep (6 and 7), which take an hour of their own. Each
+By default all rows but those of sweeps (6, 7 and 13), which take an hour of their own. Each
 module is a command of its own; some measure two rows. They write into benchmarks/results.json.
 """
 
@@ -23,11 +23,13 @@ MODULES = {
     "10": "answers",
     "11": "memory",
     "12": "growth",
+    "13": "slots",
 }
+SWEEPS = ("sweep", "slots")
 
 
 def main() -> None:
-    rows = sys.argv[1:] or [row for row, module in MODULES.items() if module != "sweep"]
+    rows = sys.argv[1:] or [row for row, module in MODULES.items() if module not in SWEEPS]
     if unknown := {*rows} - {*MODULES}:
         sys.exit(f"error: no row {' or '.join(sorted(unknown))}; there are 1 to {len(MODULES)}")
     failed = []

@@ -37,10 +37,10 @@ def prepared(checkout: Path, folder: Path) -> Clone:
     return project
 
 
-def sweep(project: Clone, study: str, trials: int, workers: int) -> pd.DataFrame:
-    """The table of trials, with their start and end."""
+def sweep(project: Clone, study: str, trials: int, workers: int, *place: str) -> pd.DataFrame:
+    """The table of trials, with their start and end. place: arguments that say where they run."""
     command = ("python", "-m", "src.tune", "--trials", str(trials), "--workers", str(workers))
-    project.call(*command, "--study", study, "--seed", "0")
+    project.call(*command, "--study", study, "--seed", "0", *place)
     storage = JournalStorage(JournalFileBackend(str(project.root / paths.STUDIES)))
     return optuna.load_study(study_name=study, storage=storage).trials_dataframe()
 
