@@ -257,18 +257,3 @@ def test_one_worker_on_a_cluster_makes_the_same_tables(study: Study, cluster: Cl
     children = [run for run in study.project.runs(study.experiment) if "node" in run.data.tags]
     assert len(children) == study.trainings
     assert {run.data.tags["node"] for run in children} == {"one"}
-
-
-def test_one_worker_on_a_cluster_makes_the_same_sweep(prepared: Clone, cluster: Cluster) -> None:
-    found = []
-    for study, place in (("home", ()), ("away", ("--cluster", cluster.address))):
-        arguments = ("--trials", "4", "--workers", "1", "--seed", "3", "--study", study)
-        prepared.here("src.tune.__main__", *arguments, *place)
-        report = prepared.root / f"reports/tune/{study}"
-        trials = pd.read_csv(report.with_suffix(".csv")).drop(columns="seconds")
-        assert len(trials) == 4
-        found.append((trials, pd.read_csv(report / "confirmation.csv")))
-    for home, away in zip(*found, strict=True):
-        pd.testing.assert_frame_equal(home, away, check_exact=True)
-    tags = [run.data.tags for run in prepared.runs("tune") if "processor" in run.data.tags]
-    assert [tag.get("node") for tag in tags] == [None] * 4 + ["one"] * 4

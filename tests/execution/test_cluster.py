@@ -21,6 +21,8 @@ from src.training.scratch import train_from_scratch
 from tests.conftest import ROOT, WORKPLACE, shrunk
 from tests.execution.test_local import outcome, wait_for_epoch
 from tests.rays import Cluster, ray_cluster
+from tests.tune.conftest import BeginStudy, begin  # noqa: F401 a fixture
+from tests.tune.test_sweep import run as sweep
 
 PARAMS = shrunk()
 RUNTIME = PARAMS.runtime
@@ -187,6 +189,22 @@ def test_a_killed_process_is_lost_and_replaced(executor: Executor, cluster: Clus
     wait_for_workers(executor, 1)
     executor.submit("it", JOB)
     assert isinstance(outcome(executor), Finished)
+
+
+def test_a_seeded_sweep_is_the_same_on_a_node_and_at_home(
+    executor: Executor,
+    images: Mapping[str, Path],
+    begin: BeginStudy,  # noqa: F811
+) -> None:
+    home, away = (begin(name, seed=3, pruner="halving") for name in ("home", "away"))
+    with launched(Workers(1), RUNTIME, images, lambda: None) as here:
+        sweep(home, here, wanted=5)
+    sweep(away, executor, wanted=5)
+    for one, other in zip(home.trials(), away.trials(), strict=True):
+        assert (one.state, one.params, one.values) == (other.state, other.params, other.values)
+        assert one.intermediate_values == other.intermediate_values
+        nodes = [trial.user_attrs["machine"].get("node") for trial in (one, other)]
+        assert nodes == [None, "one"]
 
 
 def test_nodes_join_and_leave(executor: Executor, cluster: Cluster) -> None:
