@@ -27,12 +27,12 @@ EPOCHS = 40  # of a trial: some 15 seconds
 
 
 def sweep_in_chaos(
-    project: Clone, cluster: Cluster, trials: int, every: float, kills: int
+    project: Clone, cluster: Cluster, trials: int, every: float
 ) -> tuple[Counter[str], str]:
     """Sweep on the cluster, and kill one of its nodes every `every` seconds, and bring it back.
 
-    The second time the command is killed instead. At most `kills` times. Returns how many of the
-    "nodes" and "commands" were killed, and what the last command printed.
+    The second time the command is killed instead. Returns how many of the "nodes" and "commands"
+    were killed, and what the last command printed.
     """
     killed, names = Counter[str](), itertools.cycle(NODES)
     process = started(project, cluster, trials)
@@ -40,8 +40,6 @@ def sweep_in_chaos(
         try:
             printed, _ = process.communicate(timeout=every)
         except subprocess.TimeoutExpired:
-            if killed.total() == kills:
-                continue
             if killed.total() == 1:
                 process.kill()
                 process.communicate()
@@ -61,9 +59,7 @@ def killed_head(project: Clone, trials: int) -> str:
     with ray_cluster(project.root) as cluster:
         cluster.add(NODES[0])
         process = started(project, cluster, trials)
-        assert process.stdout is not None
-        lines = iter(process.stdout.readline, "")
-        printed = "".join(itertools.takewhile(lambda line: not line.startswith("trial-"), lines))
+        printed = until_a_trial_ends(process)
         cluster.kill("head")
         printed += process.communicate()[0]
         assert process.returncode == 1, printed
@@ -73,6 +69,13 @@ def killed_head(project: Clone, trials: int) -> str:
 def started(project: Clone, cluster: Cluster, trials: int) -> "subprocess.Popen[str]":
     command = ("python", "-m", "src.tune", "--trials", str(trials), "--study", STUDY)
     return project.start(*command, "--cluster", cluster.address)
+
+
+def until_a_trial_ends(process: "subprocess.Popen[str]") -> str:
+    """What it prints before."""
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "")
+    return "".join(itertools.takewhile(lambda line: not line.startswith("trial-"), lines))
 
 
 def main() -> None:
@@ -85,7 +88,7 @@ def main() -> None:
         with ray_cluster(project.root) as cluster:
             for name in NODES:
                 cluster.add(name)
-            killed, _ = sweep_in_chaos(project, cluster, trials=50, every=60.0, kills=100)
+            killed, _ = sweep_in_chaos(project, cluster, trials=50, every=60.0)
         print(f"{time.monotonic() - begun:.0f} s; killed: {dict(killed)}")
         rows = pd.read_csv(project.root / f"reports/tune/{STUDY}.csv")
         print(f"in Optuna: {dict(Counter(rows['state']))}")
