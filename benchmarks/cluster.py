@@ -93,6 +93,8 @@ def main() -> None:
         rows = pd.read_csv(project.root / f"reports/tune/{STUDY}.csv")
         print(f"in Optuna: {dict(Counter(rows['state']))}")
         print(f"in MLflow: {dict(Counter(run.info.status for run in project.runs('tune')))}")
+        finished = rows["state"].isin(["complete", "pruned"]).sum()
+        print(f"{finished} finished, {rows['state'].isin(['running', 'waiting']).sum()} open")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def seconds(project: Clone, *place: str) -> Callable[[], float]:
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        project = prepared(ROOT, Path(folder))
+        project = prepared(ROOT, Path(folder) / "copy")
         on_ray = seconds(project, "--cluster", "local")
         pairs = in_turn(on_ray, seconds(project), PAIRS)
     what, against = "a trial of a sweep, with two workers of a Ray cluster", "two workers without"

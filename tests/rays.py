@@ -23,7 +23,6 @@ def surroundings(folder: str) -> dict[str, str]:
         "RAY_AUTH_TOKEN": "of-the-tests" * 4,
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # with this it listens on 127.0.0.1 alone
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     }
 
 
@@ -40,13 +39,14 @@ class Cluster:
     def address(self) -> str:
         return str(self._made.address)
 
-    def add(self, name: str, cpus: int = 1, checkout: Path | None = None) -> None:
+    def add(self, name: str, cpus: int = 1, gpus: int = 0, checkout: Path | None = None) -> None:
         """Start a node, as `ray start` in a checkout would."""
         with chdir(checkout or self._checkout):
             self._nodes[name] = self._made.add_node(
                 node_ip_address="127.0.0.1",
                 node_name=name,
                 num_cpus=cpus,
+                num_gpus=gpus,
                 include_dashboard=False,
                 object_store_memory=STORE,
             )

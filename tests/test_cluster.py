@@ -42,6 +42,9 @@ def test_a_sweep_is_exact_whatever_is_killed(tmp_path: Path) -> None:
     states = Counter(trials["state"])
     assert states["complete"] + states["pruned"] == 5
     assert states.keys() <= {"complete", "pruned", "failed"}
+    reasons = trials["reason"][trials["state"] == "failed"].tolist()
+    assert "its worker on node one was lost" in reasons
+    assert "its process was killed" in reasons
     values = trials.columns[trials.columns.str.contains(".", regex=False)]
     assert not trials[trials["state"] == "complete"].duplicated([*values]).any()
     runs = project.runs("tune")
@@ -53,12 +56,14 @@ def test_a_sweep_is_exact_whatever_is_killed(tmp_path: Path) -> None:
 
 def arguments(*given: str) -> Workers:
     parser = cli.Parser("tune", "")
-    parser.add_workers("")
+    parser.add_workers("", "")
     return Workers.of(parser.parse_args(given), default=2)
 
 
-def test_workers_are_those_of_this_machine_or_of_a_cluster() -> None:
-    pytest.importorskip("ray")
+def test_workers_are_those_of_this_machine_or_of_a_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cli, "find_spec", lambda _: "found")
     assert arguments() == Workers(2)
     assert arguments("--workers", "3") == Workers(3)
     assert arguments("--cluster", "auto") == Workers(None, "auto")
@@ -71,7 +76,8 @@ def test_workers_are_those_of_this_machine_or_of_a_cluster() -> None:
     [
         (("--cluster", "here"), "--cluster: should be auto, local or host:port, not 'here'"),
         (("--cluster", "ray://a:1"), "--cluster: should be auto, local or host:port"),
-        (("--gpus-per-worker", "1.5"), "--gpus-per-worker: should be a whole number, or a share"),
+        (("--cluster", "a:99999"), "--cluster: should be a port from 1 to 65535, not '99999'"),
+        (("--gpus-per-worker", "2"), "--gpus-per-worker: should be 0, 1, or a share of a GPU"),
     ],
 )
 def test_arguments_that_cannot_be_are_told(

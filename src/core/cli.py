@@ -18,7 +18,7 @@ from src.core.terminal import coloured, show_any_character
 
 # Of one thread each, unless told otherwise: with more than 8, they would wait for the command.
 WORKERS = min(8, len(os.sched_getaffinity(0)))
-ONE_THREAD_EACH = "with one thread each (default: one per CPU, at most 8"
+ONE_THREAD_EACH = "with one thread each", "one per CPU, at most 8"  # for Parser.add_workers
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,14 @@ class Parser(argparse.ArgumentParser):
         debug = "show the traceback of a refusal, too (also IDXFLOW_DEBUG=1)"
         self.add_argument("--debug", action=_Debug, nargs=0, help=debug)
 
-    def add_workers(self, notes: str) -> None:
-        """--workers and --cluster, for `Workers.of`. notes: threads and the default, in words."""
+    def add_workers(self, notes: str, default: str) -> None:
+        """--workers and --cluster, for `Workers.of`. notes, default: for the help, in words."""
         self.add_argument(
             "--workers",
             type=count,
             metavar="N",
-            help=f"training processes at a time, {notes}; on a cluster as many as it has room for)",
+            help=f"training processes at a time, {notes} (default: {default}; on a cluster, "
+            "as many as it has room for)",
         )
         self.add_argument(
             "--cluster",
@@ -85,8 +86,8 @@ class Parser(argparse.ArgumentParser):
             type=gpus,
             default=0.0,
             metavar="N",
-            help="GPUs of the cluster for each worker, such as 1, or 0.25 for four workers on one "
-            "GPU (default: 0, on CPUs)",
+            help="GPUs of the cluster for each worker: 1, or a share such as 0.25 for four workers "
+            "on one GPU (default: 0, on CPUs)",
         )
 
     def add_json(self) -> None:
@@ -109,17 +110,20 @@ def count(text: str) -> int:
 
 
 def cluster(text: str) -> str:
-    if text in ("auto", "local") or re.fullmatch(r"[A-Za-z0-9._-]+:[0-9]{1,5}", text):
+    if text in ("auto", "local"):
+        return text
+    if re.fullmatch(r"[A-Za-z0-9._-]+:.*", text):
+        port(text.rpartition(":")[2])
         return text
     raise argparse.ArgumentTypeError(f"should be auto, local or host:port, not {text!r}")
 
 
 def gpus(text: str) -> float:
-    """A share of one GPU, or a whole number of GPUs: what Ray can give."""
-    if re.fullmatch(r"0?\.[0-9]{1,4}|[0-9]{1,3}", text):
+    """A GPU, a share of one, or none: a training uses one at most."""
+    if re.fullmatch(r"0?\.[0-9]{1,4}|[01]", text):
         return float(text)
     raise argparse.ArgumentTypeError(
-        f"should be a whole number, or a share of one GPU such as 0.25, not {text!r}"
+        f"should be 0, 1, or a share of a GPU such as 0.25, not {text!r}"
     )
 
 

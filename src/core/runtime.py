@@ -4,7 +4,6 @@ import ctypes
 import hashlib
 import os
 import platform
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -87,27 +86,6 @@ def describe_worker(device: torch.device, node: str) -> dict[str, str]:
     """`describe`, and which of many machines it is: its processor and its node's name, if any."""
     named = {"node": node} if node else {}
     return {**describe(device), "processor": _processor(), **named}
-
-
-def kinds(machines: Iterable[Mapping[str, str]]) -> set[str]:
-    """The kinds of machines among those of `describe_worker`: each computes other last digits."""
-    return {_kind(machine) for machine in machines if machine}
-
-
-def on_several(found: Iterable[str]) -> str:
-    """In words, after `kinds`: what it means that there is more than one."""
-    return (
-        f"on machines of several kinds ({'; '.join(sorted(found))}), whose results differ in the "
-        "last digits (runtime.portable: true makes CPUs agree)"
-    )
-
-
-def _kind(machine: Mapping[str, str]) -> str:
-    if machine["device"] != "cpu":
-        return machine["device"]
-    if machine["cpu"] == "portable":
-        return "portable"
-    return f"{machine['processor']} ({machine['cpu']})"
 
 
 def _processor() -> str:

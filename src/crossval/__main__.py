@@ -15,7 +15,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--folds", type=count, default=5, metavar="N", help="at least 2 (default: 5)"
     )
-    parser.add_workers(ONE_THREAD_EACH)
+    parser.add_workers(*ONE_THREAD_EACH)
     parser.add_json()
     arguments = parser.parse_args()
     if arguments.folds < 2:

@@ -8,7 +8,9 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Self
 
 import ray
@@ -19,6 +21,7 @@ from src.core.errors import UserError, first_line, one_line, warn
 from src.core.progress import Epoch
 from src.core.signals import Interruption
 from src.execution.executor import Lost, Outcome, RemoteError, Setup, WorkerError
+from src.execution.scheduler import MAX_TRIES
 from src.tracking.provenance import environment
 from src.training.jobs import Job
 
@@ -27,11 +30,11 @@ PATIENCE = 20.0  # seconds without a worker after which a line says so
 HEAD_TRIES, HEAD_TIMEOUT = 3, 3.0  # how often, and for how many seconds, a silent head is asked
 
 
-@dataclass
+@dataclass(eq=False)
 class _Slot:
     actor: Any
     call: Any  # the one that has not returned yet, if any
-    node: str | None = None  # its id, once the actor is placed on it
+    node: str = ""  # its id, once the actor is placed on it
     ready: bool = False
     job: str | None = None
 
@@ -49,19 +52,19 @@ class Cluster:
         self._workers, self._setup, self._check = workers, setup, check
         self._interruption = Interruption()
         self._head: str | None = None  # its address, once this process has joined the cluster
-        self._head_is_gone = False
         self._slots: list[_Slot] = []
         self._nodes: dict[str, str] = {}  # those that live, and may be used: their names by id
         self._left_out: dict[str, str] = {}  # why, by id
         self._looked = self._had_worker = 0.0  # when, in seconds of time.monotonic()
         self._was_used = False
+        self._stillborn = 0  # workers in a row that died before they were ready
 
     def __enter__(self) -> Self:
         self._interruption.__enter__()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self._head_is_gone:
+        if self._head and error and not _answers(self._head, tries=1):
             atexit.register(_leave_at_once)
         elif self._head:
             ray.shutdown()
@@ -89,9 +92,9 @@ class Cluster:
             try:
                 value = ray.get(call)
             except RayTaskError as error:
-                self._refused(slot, error)
-            except RayError:  # the worker, its node, or the way to it
-                yield from self._lost(slot)
+                yield from self._refused(slot, error)
+            except RayError as error:  # the worker, its node, or the way to it
+                yield from self._lost(slot, error)
             else:
                 yield from self._received(slot, value)
         self._interruption.check()
@@ -112,7 +115,6 @@ class Cluster:
         assert self._head
         self._looked = time.monotonic()
         if not _answers(self._head):
-            self._head_is_gone = True
             raise UserError(
                 f"{self._name}: its head at {self._head} is gone; call again with a new cluster: "
                 "what is finished is kept"
@@ -120,21 +122,24 @@ class Cluster:
         found = [node for node in ray.nodes() if node["Alive"]]
         usable = [node for node in found if node["NodeID"] not in self._left_out]
         self._nodes = {node["NodeID"]: node["NodeName"] for node in usable}
-        for slot in [*self._slots]:
-            if slot.node and slot.node not in self._nodes and slot.call is None:
-                self._slots.remove(slot)
+        for slot in self._slots:
+            if slot.ready and slot.call is None:  # so that the death of an idle one is noticed
+                slot.call = slot.actor.ping.remote()
         room = sum(self._fits(node["Resources"]) for node in usable)
-        if not room and not self._was_used:
-            why = next(iter(self._left_out.values()), f"none has {self._needs} for a worker")
-            raise UserError(f"{self._name}: no node can be used; {why}")
-        for _ in range((self._workers.count or room) - len(self._slots)):
+        for _ in range(min(self._workers.count or room, room) - len(self._slots)):
             self._slots.append(self._ask())
-        self._warn_without_workers()
+        self._check_for_workers(room)
 
-    def _warn_without_workers(self) -> None:
+    def _check_for_workers(self, room: int) -> None:
+        """Raise UserError if no node will do; say so if it takes long."""
         if self.capacity:
             self._had_worker = time.monotonic()
-        elif time.monotonic() - self._had_worker > PATIENCE:
+            return
+        late = time.monotonic() - self._had_worker > PATIENCE
+        if not room and not self._was_used and (late or self._left_out):
+            why = next(iter(self._left_out.values()), f"none has {self._needs} for a worker")
+            raise UserError(f"{self._name}: no node can be used; {why}")
+        if late:
             self._had_worker = float("inf")  # once, until there was one again
             warn(f"{self._name}: waits for a node with {self._needs} to spare")
 
@@ -153,7 +158,10 @@ class Cluster:
 
     def _fits(self, resources: Mapping[str, float]) -> int:
         """How many workers fit on an empty node."""
-        return min(int(resources.get(kind, 0) / each) for kind, each in self._demand.items())
+        cpus = int(resources.get("CPU", 0) / self._demand["CPU"])
+        if not (share := self._demand.get("GPU")):
+            return cpus
+        return min(cpus, int(resources.get("GPU", 0)) * int(1 / share))  # no share of two GPUs
 
     def _ask(self) -> _Slot:
         """A worker that Ray starts as soon as there is room for it."""
@@ -165,7 +173,7 @@ class Cluster:
             "max_restarts": 0,
             "label_selector": selector,
         }
-        actor = ray.remote(**options)(_actor()).remote()
+        actor = _actor().options(**options).remote()
         return _Slot(actor, actor.look.remote())
 
     def _returned(self, timeout: float) -> list[_Slot]:
@@ -179,10 +187,11 @@ class Cluster:
         return [calls[call] for call in done]
 
     def _received(self, slot: _Slot, value: Any) -> Iterator[tuple[str, Epoch | Outcome]]:
-        if slot.node is None:
+        if not slot.node:
             self._greet(slot, *value)
         elif slot.job is None:
             slot.ready = self._was_used = True
+            self._stillborn = 0
         else:
             name = slot.job
             if not isinstance(value, Epoch):
@@ -210,19 +219,17 @@ class Cluster:
                 return f"{name}{detail}; bring its checkout and environment to the same commit"
         return ""
 
-    def _refused(self, slot: _Slot, error: RayTaskError) -> None:
-        """Leave out a node that cannot hold a worker; raise what a worker raised."""
-        node = self._nodes.get(slot.node or "", "of the cluster")
-        if not slot.ready:
-            self._leave_out(slot, one_line(error.cause))
-        elif isinstance(error.cause, UserError):
-            raise UserError(f"node {node}: {error.cause}") from error
-        else:
+    def _refused(self, slot: _Slot, error: RayTaskError) -> Iterator[tuple[str, Lost]]:
+        """Leave out a node that cannot hold a worker; raise a bug of ours."""
+        if slot.ready and not isinstance(error.cause, UserError):
             remote = RemoteError(error.traceback_str)
-            raise WorkerError(f"node {node}: {one_line(error.cause)}") from remote
+            raise WorkerError(f"node {self._nodes.get(slot.node)}: {error.cause}") from remote
+        reason = one_line(error.cause)
+        self._leave_out(slot, reason)
+        if slot.job is not None:
+            yield slot.job, Lost(reason)
 
     def _leave_out(self, slot: _Slot, reason: str) -> None:
-        assert slot.node
         self._drop(slot)
         if slot.node in self._left_out:
             return  # another slot of the same node has said it
@@ -230,11 +237,16 @@ class Cluster:
         self._left_out[slot.node] = f"node {name}: {reason}"
         warn(f"node {name} is left out: {reason}")
 
-    def _lost(self, slot: _Slot) -> Iterator[tuple[str, Lost]]:
+    def _lost(self, slot: _Slot, error: RayError) -> Iterator[tuple[str, Lost]]:
         self._drop(slot)
         if slot.job is not None:
-            node = self._nodes.get(slot.node or "", "of the cluster")
-            yield slot.job, Lost(f"its worker on node {node} was lost")
+            where = f" on node {name}" if (name := self._nodes.get(slot.node)) else ""
+            yield slot.job, Lost(f"its worker{where} was lost")
+        elif not slot.ready:
+            self._stillborn += 1
+            if self._stillborn >= MAX_TRIES and not self.capacity:
+                said = first_line(error)
+                raise UserError(f"{self._name}: {MAX_TRIES} workers died as they started: {said}")
 
     def _drop(self, slot: _Slot) -> None:
         self._slots.remove(slot)
@@ -259,11 +271,12 @@ def _joined(cluster: str | None) -> str:
             logging_level=logging.ERROR,
             **(local if cluster == "local" else {}),
         )
+        return str(ray.get_runtime_context().gcs_address)
     except Exception as error:  # of many types: no cluster, another Ray or Python, no permission
-        raise UserError(f"--cluster {cluster}: {first_line(error)}") from error
+        said = first_line(error.__cause__ or error)
+        raise UserError(f"--cluster {cluster}: {said}") from error
     finally:
         signal.signal(signal.SIGTERM, handler)  # Ray sets its own
-    return str(ray.get_runtime_context().gcs_address)
 
 
 def _leave_at_once() -> None:
@@ -276,17 +289,17 @@ def _leave_at_once() -> None:
 def _answers(address: str, tries: int = HEAD_TRIES) -> bool:
     """Whether a process listens there. Ray itself waits a minute, and then ends this process."""
     host, _, port = address.rpartition(":")
-    for _ in range(tries):
-        try:
-            socket.create_connection((host, int(port)), HEAD_TIMEOUT).close()
-        except OSError:
+    for attempt in range(tries):
+        if attempt:
             time.sleep(LOOK_INTERVAL)
-        else:
+        with suppress(OSError, UnicodeError):  # the latter: of what cannot be a host's name
+            socket.create_connection((host, int(port)), HEAD_TIMEOUT).close()
             return True
     return False
 
 
-def _actor() -> type:
+@cache
+def _actor() -> Any:
     """The class of the actors.
 
     It is in a function because Ray sends such a class whole: any other is imported, which a node's
@@ -302,10 +315,10 @@ def _actor() -> type:
             import ray
 
             node = ray.get_runtime_context().get_node_id()
-            if not os.path.exists("src/execution/relay.py"):  # noqa: PTH110
-                return node, f"`ray start` was not called in a checkout, but in {os.getcwd()}"  # noqa: PTH109
-            sys.path.insert(0, os.getcwd())  # noqa: PTH109
             try:
+                if not os.path.exists("src/execution/relay.py"):  # noqa: PTH110
+                    return node, f"`ray start` was not called in a checkout, but in {os.getcwd()}"  # noqa: PTH109
+                sys.path.insert(0, os.getcwd())  # noqa: PTH109
                 from src.tracking.provenance import environment
 
                 return node, environment()
@@ -317,7 +330,10 @@ def _actor() -> type:
 
             self.relay = Relay(setup, dict(zip(names, images, strict=True)))
 
+        def ping(self) -> None:
+            """Returns."""
+
         def call(self, method: str, argument: Any) -> Any:
             return getattr(self.relay, method)(argument)
 
-    return Actor
+    return ray.remote(Actor)

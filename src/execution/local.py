@@ -64,6 +64,14 @@ class Pool:
             self._remove(worker)
         self._interruption.__exit__(kind, error, trace)
 
+    def warm(self) -> None:
+        """Start a worker, and wait until it takes jobs. Raises as `messages` does."""
+        worker = self._start()
+        _send(worker, self._setup)
+        if not isinstance(self._receive(worker), Ready):
+            raise UserError("a worker was killed while it started")
+        self._check()
+
     def submit(self, name: str, job: Job) -> None:
         for worker in [worker for worker in self._workers if worker.job is None]:
             if _send(worker, job):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO
@@ -19,7 +20,8 @@ JOB = "job"  # there is one at a time
 class Relay:
     """One worker process of this machine, as a coordinator elsewhere uses it: call by call.
 
-    setup: its image sets are those of `images`, the content of their files.
+    setup: its image sets are those of `images`, the content of their files. Starts the process,
+    and waits until it takes jobs; raises as Executor.messages does if it cannot.
     """
 
     def __init__(self, setup: Setup, images: Mapping[str, bytes]) -> None:
@@ -29,7 +31,8 @@ class Relay:
             name: Path(f"/proc/{os.getpid()}/fd/{file.fileno()}")
             for name, file in self._files.items()
         }
-        self._pool = Pool(1, Setup(setup.runtime, paths, setup.alone, setup.node), self._check)
+        self._pool = Pool(1, replace(setup, images=paths), self._check)
+        self._pool.warm()
 
     def begin(self, job: Job) -> Epoch | Outcome:
         """Start a job; returns its first message. Raises as Executor.messages does."""

@@ -12,7 +12,7 @@ from src.core.cli import Workers
 from src.core.console import Progress
 from src.core.errors import UserError, warn
 from src.core.files import waited_for
-from src.core.runtime import kinds, on_several
+from src.core.machines import kinds, on_several
 from src.execution.executor import Executor, Failed, Finished
 from src.execution.kept import Kept, digest
 from src.execution.launch import described, launched
@@ -49,6 +49,7 @@ class Trainings:
     ) -> None:
         self.record = tracked.record  # the study's own run in MLflow
         self.failed: dict[str, str] = {}  # the reasons of the trainings that failed
+        self._kinds = set[str]()
         self._description, self._executor = description, executor
         self._kept, self._tracked, self._timed = kept, tracked, timed
 
@@ -76,9 +77,7 @@ class Trainings:
             run(self._executor, batch)
         self.failed |= batch.failed
         results = found | batch.finished
-        several = kinds(result.machine for result in results.values())
-        if len(several) > 1:
-            warn(f"{self._description.name}: trained {on_several(several)}")
+        self._kinds |= kinds(result.machine for result in results.values())
         return {name: results[name] for name in jobs if name in results}
 
     def check(self) -> None:
@@ -86,6 +85,12 @@ class Trainings:
         for name, reason in self.failed.items():
             more = f" (and {len(self.failed) - 1} more)" if len(self.failed) > 1 else ""
             raise UserError(f"{self._description.name}: {name}{more} failed: {reason}")
+
+    def tell_kinds(self) -> None:
+        """Warn if the trainings ran on machines that do not compute alike."""
+        self.record.tags({"machines": "; ".join(sorted(self._kinds))})
+        if len(self._kinds) > 1:
+            warn(f"{self._description.name}: trained {on_several(self._kinds)}")
 
     def _found(self, job: Job) -> Result | None:
         result = self._kept.get(job)
@@ -98,7 +103,8 @@ def trainings(
 ) -> Iterator[Trainings]:
     """The trainings of a study, while the block lasts; by one process at a time.
 
-    What is trained with equal code, images and machine is found again, in any later call.
+    What is trained with equal code, images and machine is found again, in any later call; on a
+    cluster, whatever its nodes: each result names its own.
     """
     name, folder = description.name, paths.root() / paths.TRAININGS
     machine = described(workers, runtime)
@@ -127,4 +133,6 @@ def trainings(
             launched(workers, runtime, description.images, check) as executor,
         ):
             timed = description.timed and workers.alone
-            yield Trainings(description, executor, Kept(folder, begun), tracked, timed)
+            made = Trainings(description, executor, Kept(folder, begun), tracked, timed)
+            yield made
+            made.tell_kinds()

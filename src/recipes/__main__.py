@@ -25,8 +25,7 @@ def _arguments() -> argparse.Namespace:
         "--table", action="store_true", help="train nothing, compare the results that are there"
     )
     parser.add_workers(
-        "with runtime.threads threads each; epochs are timed with 1 only, on this machine "
-        "(default: 1"
+        "with runtime.threads threads each; epochs are timed with 1 only, on this machine", "1"
     )
     parser.add_json()
     arguments = parser.parse_args()

@@ -24,7 +24,7 @@ def _arguments() -> argparse.Namespace:
         metavar="N,N,...",
         help="labelled images per class (default: 1,5,10,50,all)",
     )
-    parser.add_workers(ONE_THREAD_EACH)
+    parser.add_workers(*ONE_THREAD_EACH)
     parser.add_json()
     return parser.parse_args()
 

@@ -21,7 +21,7 @@ def _arguments() -> argparse.Namespace:
         metavar="N",
         help="finished trials of the study in total, over all calls (default: 50)",
     )
-    parser.add_workers(ONE_THREAD_EACH)
+    parser.add_workers(*ONE_THREAD_EACH)
     add_study_options(parser)
     parser.add_argument(
         "--timeout",

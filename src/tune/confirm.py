@@ -14,7 +14,7 @@ from src.config.params import Params
 from src.config.sections import RuntimeConfig
 from src.core.console import Progress
 from src.core.errors import UserError
-from src.core.runtime import kinds
+from src.core.machines import kinds
 from src.execution.executor import Executor, Failed, Finished
 from src.execution.scheduler import Batch, run
 from src.training.jobs import Scratch

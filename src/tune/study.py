@@ -3,7 +3,6 @@
 import random
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 import optuna
@@ -21,6 +20,9 @@ from src.tune.space import Space
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 TAKEN = (*FINISHED, TrialState.RUNNING)
+
+Machine = Mapping[str, str]  # where a trial ran, by describe_worker
+NO_MACHINE: Machine = {}  # it ran nowhere, or that is not known
 
 HEARTBEAT_INTERVAL = 20.0  # seconds
 HEARTBEAT_TIMEOUT = 180.0  # seconds without one before a trial of another machine is given up
@@ -147,22 +149,17 @@ class Study:
         except UpdateFinishedTrialError:
             return False  # another machine saw no heartbeat, and has given it up
 
-    def place(self, number: int, machine: Mapping[str, str]) -> None:
-        """Record on which machine a running trial ran."""
-        with suppress(UpdateFinishedTrialError):  # another machine has given it up
-            self._running[number].set_user_attr("machine", dict(machine))
-
-    def complete(self, number: int, value: float) -> bool:
+    def complete(self, number: int, value: float, machine: Machine = NO_MACHINE) -> bool:
         """End a running trial with its validation loss. False if another machine gave it up."""
-        return self._end(number, TrialState.COMPLETE, value)
+        return self._end(number, TrialState.COMPLETE, machine, value)
 
-    def prune(self, number: int, reason: str) -> bool:
+    def prune(self, number: int, reason: str, machine: Machine = NO_MACHINE) -> bool:
         """End a running trial as pruned. False if another machine gave it up."""
-        return self._end(number, TrialState.PRUNED, reason=reason)
+        return self._end(number, TrialState.PRUNED, machine, reason=reason)
 
-    def fail(self, number: int, reason: str) -> bool:
+    def fail(self, number: int, reason: str, machine: Machine = NO_MACHINE) -> bool:
         """End a running trial as failed. False if another machine gave it up."""
-        return self._end(number, TrialState.FAIL, reason=reason)
+        return self._end(number, TrialState.FAIL, machine, reason=reason)
 
     def requeue(self, number: int, reason: str, *, blame: bool) -> None:
         """Fail a running trial that was stopped from outside, and queue its values again.
@@ -240,11 +237,18 @@ class Study:
         return next((point for point in points if point not in tried), None)
 
     def _end(
-        self, number: int, state: TrialState, value: float | None = None, reason: str = ""
+        self,
+        number: int,
+        state: TrialState,
+        machine: Machine,
+        value: float | None = None,
+        reason: str = "",
     ) -> bool:
         trial = self._running.pop(number)
         try:
             trial.set_user_attr("reason", reason)
+            if machine:
+                trial.set_user_attr("machine", dict(machine))
             self.optuna.tell(trial, value, state)
         except (UpdateFinishedTrialError, ValueError):
             return False

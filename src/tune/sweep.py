@@ -93,14 +93,13 @@ class Trials:
 
     def _end(self, ended: Ended) -> None:
         """End a trial in the study, then report it: as failed if another machine gave it up."""
-        number = _number(ended.name)
-        self._study.place(number, ended.machine)
+        number, machine = _number(ended.name), ended.machine
         if ended.state == "complete":
-            accepted = self._study.complete(number, ended.metrics["kept_val_loss"])
+            accepted = self._study.complete(number, ended.metrics["kept_val_loss"], machine)
         elif ended.state == "pruned":
-            accepted = self._study.prune(number, ended.reason)
+            accepted = self._study.prune(number, ended.reason, machine)
         else:
-            accepted = self._study.fail(number, ended.reason)
+            accepted = self._study.fail(number, ended.reason, machine)
         if not accepted:
             given_up = "another machine saw no heartbeat and gave it up"
             ended = replace(ended, state="failed", metrics={}, reason=given_up)

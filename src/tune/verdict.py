@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from src.core.runtime import on_several
+from src.core.machines import on_several
 from src.core.stats import ALPHA, mcnemar, student
 from src.tune.confirm import NONE_SOUND, Confirmation, Confirmed
 from src.tune.study import Study

@@ -1,6 +1,8 @@
 """Real workers on the nodes of a Ray cluster, on few digits."""
 
+import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +58,9 @@ def executor(cluster: Cluster, images: Mapping[str, Path]) -> Iterator[Executor]
 
 
 def wait_for_workers(executor: Executor, count: int) -> None:
+    deadline = time.monotonic() + 90
     while executor.capacity != count:
+        assert time.monotonic() < deadline
         for name, message in executor.messages(1.0):
             if isinstance(message, Epoch):
                 executor.answer(name, True)
@@ -97,6 +101,27 @@ def test_a_node_with_other_code_is_left_out(
     cluster.kill("bare")
 
 
+def test_a_local_cluster_listens_to_this_machine_only(
+    cluster: Cluster, images: Mapping[str, Path]
+) -> None:
+    """The fixture is asked for its environment: nothing is written into the home."""
+    before = {*psutil.Process().children(recursive=True)}
+    with launched(Workers(5, "local"), RUNTIME, images, lambda: None) as opened:
+        wait_for_workers(opened, len(os.sched_getaffinity(0)))  # 5 are more than it has room for
+        opened.submit("it", JOB)
+        assert isinstance(outcome(opened), Finished)
+        started = {*psutil.Process().children(recursive=True)} - before
+        listening = {
+            each.laddr.ip
+            for process in started
+            for each in process.net_connections()
+            if each.status == psutil.CONN_LISTEN
+        }
+    assert listening <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    assert len(listening) > 0
+    assert not psutil.wait_procs(started, timeout=20)[1]
+
+
 @pytest.mark.parametrize(
     ("address", "gpus", "message"),
     [
@@ -105,8 +130,14 @@ def test_a_node_with_other_code_is_left_out(
     ],
 )
 def test_a_cluster_that_cannot_train_is_refused(
-    cluster: Cluster, images: Mapping[str, Path], address: str, gpus: float, message: str
+    cluster: Cluster,
+    images: Mapping[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    address: str,
+    gpus: float,
+    message: str,
 ) -> None:
+    monkeypatch.setattr("src.execution.cluster.PATIENCE", 0.0)
     workers = Workers(2, address or cluster.address, gpus)
     runtime = RUNTIME.model_copy(update={"device": "auto"})
     with (
@@ -114,6 +145,22 @@ def test_a_cluster_that_cannot_train_is_refused(
         pytest.raises(UserError, match=message),
     ):
         outcome(opened)
+
+
+def test_a_node_whose_workers_cannot_start_is_left_out(
+    cluster: Cluster, images: Mapping[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As one whose GPU is broken: it says that it has one."""
+    cluster.add("broken", gpus=1)
+    runtime = RUNTIME.model_copy(update={"device": "auto"})
+    with (
+        launched(Workers(None, cluster.address, 0.5), runtime, images, lambda: None) as opened,
+        pytest.raises(UserError, match=r"no node can be used; node broken: runtime\.device: cuda"),
+    ):
+        wait_for_workers(opened, 1)
+    told = capsys.readouterr().err
+    assert "node broken is left out: runtime.device: cuda not found" in told
+    cluster.kill("broken")
 
 
 def test_nothing_is_trained_once_the_check_fails(
@@ -186,6 +233,9 @@ def test_a_killed_process_is_lost_and_replaced(executor: Executor, cluster: Clus
     executor.answer("it", True)
     process(cluster, "ray::Actor").kill()
     assert outcome(executor) == Lost("its worker on node one was lost")
+    wait_for_workers(executor, 1)
+    process(cluster, "ray::Actor").kill()
+    wait_for_workers(executor, 0)  # an idle one is missed before it is given a job
     wait_for_workers(executor, 1)
     executor.submit("it", JOB)
     assert isinstance(outcome(executor), Finished)
