@@ -273,7 +273,8 @@ def _joined(cluster: str | None) -> str:
         )
         return str(ray.get_runtime_context().gcs_address)
     except Exception as error:  # of many types: no cluster, another Ray or Python, no permission
-        said = first_line(error.__cause__ or error)
+        lines = str(error.__cause__ or error).strip().splitlines()
+        said = lines[-1 if "Traceback" in lines[0] else 0]  # some show one in their message
         raise UserError(f"--cluster {cluster}: {said}") from error
     finally:
         signal.signal(signal.SIGTERM, handler)  # Ray sets its own
