@@ -8,6 +8,7 @@ Each region of a page names the file, the command or the code that its content c
 import re
 from pathlib import Path
 
+from docs import scaled
 from docs.commands import commands, targets
 from docs.measured import measured
 from docs.parameters import parameters
@@ -23,6 +24,10 @@ IN_CODE = {
     "src": commands,
     "Makefile": targets,
     "benchmarks/results.json": measured,
+    "throughput in benchmarks/scale.json": scaled.throughput,
+    "parts in benchmarks/scale.json": scaled.parts,
+    "tracking in benchmarks/scale.json": scaled.tracking,
+    "sweep in benchmarks/scale.json": scaled.sweep,
 }
 
 
