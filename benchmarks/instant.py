@@ -16,6 +16,7 @@ from src.training.jobs import Job
 from src.training.result import Result, to_bytes
 
 OTHER = "the rest"
+MACHINE = {"device": "cpu", "cpu": "AVX2", "threads": "1", "processor": "simulated"}
 
 
 class Instant:
@@ -36,7 +37,7 @@ class Instant:
             self._train(name)
             return
         del self._running[name]
-        self._ready.append((name, _finished(done) if proceed else Stopped(len(done))))
+        self._ready.append((name, _finished(done) if proceed else Stopped(len(done), MACHINE)))
 
     def messages(self, timeout: float) -> Iterator[tuple[str, Epoch | Outcome]]:
         for _ in range(len(self._ready)):
@@ -52,7 +53,8 @@ class Instant:
 
 def _finished(done: list[Epoch]) -> Finished:
     fit = Fit(tuple(done), kept=done[-1])
-    return Finished(to_bytes(Result(fit, parameters=1, seconds=1.0, predictions={})))
+    result = Result(fit, parameters=1, seconds=1.0, predictions={}, machine=MACHINE)
+    return Finished(to_bytes(result))
 
 
 class Clock:

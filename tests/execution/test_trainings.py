@@ -1,10 +1,11 @@
 """The trainings of a study: real workers, real runs in MLflow, real files."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -13,12 +14,13 @@ from mlflow.entities import Run
 from src.config.sections import RuntimeConfig
 from src.core.cli import Workers
 from src.core.errors import UserError
+from src.core.progress import Epoch
 from src.execution import trainings as module
-from src.execution.executor import Executor
+from src.execution.executor import Executor, Finished, Outcome
 from src.execution.trainings import Description, Trainings, trainings
 from src.tracking.store import CROSSVAL
 from src.training.jobs import Job, Scratch
-from src.training.result import Result
+from src.training.result import Result, to_bytes
 from tests.conftest import WORKPLACE, shrunk
 
 PARAMS = shrunk()
@@ -177,3 +179,38 @@ def test_workers_change_times_only_and_a_timed_study_measures_them(project: Path
             results = opened.run(JOBS)
         assert {result.alone for result in results.values()} == {alone}
         assert logits(results) == logits(two)
+
+
+class Elsewhere:
+    """The executor, but the second job is said to have run on another processor."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._executor, name)
+
+    def messages(self, timeout: float) -> Iterator[tuple[str, Epoch | Outcome]]:
+        for name, message in self._executor.messages(timeout):
+            if name == "seed-1" and isinstance(message, Finished):
+                result = message.result
+                machine = {**result.machine, "processor": "another"}
+                yield name, Finished(to_bytes(replace(result, machine=machine)))
+            else:
+                yield name, message
+
+
+def test_trainings_on_machines_of_several_kinds_are_told(
+    project: Path,
+    executor: Executor,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(module, "launched", lambda *_: nullcontext(Elsewhere(executor)))
+    study({"seed-0": JOB})
+    assert "several kinds" not in capsys.readouterr().err
+    study()
+    assert "warning: study: trained on machines of several kinds (" in capsys.readouterr().err
+    one, other, whole = runs(project)
+    assert one.data.tags["processor"] != other.data.tags["processor"] == "another"
+    assert "; " in whole.data.tags["machines"]

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -285,6 +286,14 @@ def test_a_study_without_complete_trials_has_no_winner(
 def summary(study: Study, best: Confirmed, present: Confirmed | None) -> str:
     printed = describe(study, Confirmation([best], present, 0), wanted=5)
     return " ".join(printed.split())
+
+
+def test_the_summary_says_if_machines_of_several_kinds_confirmed(study: Study) -> None:
+    best = made_up("trial 3", [0.2, 0.3], [2] * 40, trial=3, sweep_loss=0.2)
+    present = replace(made_up("params.yaml", [0.4, 0.4], [2] * 40), kinds={"another"})
+    assert "several kinds" not in summary(study, best, None)
+    told = "They were trained on machines of several kinds (a kind; another), whose results differ"
+    assert told in summary(study, best, present)
 
 
 def test_the_summary_compares_the_loss_in_the_sweep_with_the_mean(study: Study) -> None:
