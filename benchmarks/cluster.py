@@ -59,7 +59,7 @@ def killed_head(project: Clone, trials: int) -> str:
     with ray_cluster(project.root) as cluster:
         cluster.add(NODES[0])
         process = started(project, cluster, trials)
-        printed = until_a_trial_ends(process)
+        printed = until_a_trial_is_finished(process)
         cluster.kill("head")
         printed += process.communicate()[0]
         assert process.returncode == 1, printed
@@ -71,11 +71,15 @@ def started(project: Clone, cluster: Cluster, trials: int) -> "subprocess.Popen[
     return project.start(*command, "--cluster", cluster.address)
 
 
-def until_a_trial_ends(process: "subprocess.Popen[str]") -> str:
-    """What it prints before."""
+def until_a_trial_is_finished(process: "subprocess.Popen[str]") -> str:
+    """Wait until it prints that a trial is complete or pruned; returns what it prints before."""
     assert process.stdout is not None
-    lines = iter(process.stdout.readline, "")
-    return "".join(itertools.takewhile(lambda line: not line.startswith("trial-"), lines))
+    printed = ""
+    for line in process.stdout:
+        if line.startswith("trial-") and " failed " not in line:
+            return printed
+        printed += line
+    raise AssertionError(printed)
 
 
 def main() -> None:

@@ -151,7 +151,7 @@ def test_a_training_whose_worker_is_killed_is_run_again(study: Study) -> None:
 
 def test_a_killed_study_goes_on_where_it_was(study: Study) -> None:
     done = sum(map(int, re.findall(r"(\d+) of \d+ trainings are done", study.printed)))
-    assert 2 <= done < study.trainings
+    assert 2 <= done <= study.trainings  # two may end at the same moment
     assert study.printed.count(" complete  val loss ") == study.trainings - done
 
 

@@ -112,7 +112,7 @@ def count(text: str) -> int:
 def cluster(text: str) -> str:
     if text in ("auto", "local"):
         return text
-    if re.fullmatch(r"[A-Za-z0-9._-]+:.*", text):
+    if re.fullmatch(r"[A-Za-z0-9._-]+:[^:]*", text):
         port(text.rpartition(":")[2])
         return text
     raise argparse.ArgumentTypeError(f"should be auto, local or host:port, not {text!r}")

@@ -55,6 +55,7 @@ class Cluster:
         self._slots: list[_Slot] = []
         self._nodes: dict[str, str] = {}  # those that live, and may be used: their names by id
         self._left_out: dict[str, str] = {}  # why, by id
+        self._images: list[Any] = []  # Ray's references to the contents of the image sets
         self._looked = self._had_worker = 0.0  # when, in seconds of time.monotonic()
         self._was_used = False
         self._stillborn = 0  # workers in a row that died before they were ready
@@ -102,9 +103,7 @@ class Cluster:
     def _join(self) -> None:
         self._head = _joined(self._workers.cluster)
         self._here = environment()
-        self._images = {
-            name: ray.put(path.read_bytes()) for name, path in self._setup.images.items()
-        }
+        self._contents = [path.read_bytes() for path in self._setup.images.values()]
         self._check()
         self._had_worker = time.monotonic()
         if not self._workers.gpus and (gpus := ray.cluster_resources().get("GPU")):
@@ -209,7 +208,9 @@ class Cluster:
             self._leave_out(slot, reason)
             return
         setup = replace(self._setup, images={}, node=self._nodes.get(node, node))
-        slot.call = slot.actor.start.remote(setup, [*self._images], *self._images.values())
+        if not self._images:
+            self._images = [ray.put(content) for content in self._contents]
+        slot.call = slot.actor.start.remote(setup, [*self._setup.images], *self._images)
 
     def _difference(self, there: Mapping[str, str]) -> str:
         """The first thing in which an environment differs from that of this process."""
@@ -239,6 +240,8 @@ class Cluster:
 
     def _lost(self, slot: _Slot, error: RayError) -> Iterator[tuple[str, Lost]]:
         self._drop(slot)
+        # Ray would look for them on a node that is gone, for up to minutes: they are put again.
+        self._images = []
         if slot.job is not None:
             where = f" on node {name}" if (name := self._nodes.get(slot.node)) else ""
             yield slot.job, Lost(f"its worker{where} was lost")
