@@ -33,9 +33,8 @@ def test_a_sweep_is_exact_whatever_is_killed(tmp_path: Path) -> None:
         until_a_trial_is_finished(process)
         for name in NODES[:2]:  # at least one of them has a new trial
             cluster.kill(name)
-        until_a_trial_is_finished(process)
-        cluster.add(NODES[0])
-        cluster.add(NODES[1])
+        for name in NODES[:2]:
+            cluster.add(name)
         until_a_trial_is_finished(process)
         process.kill()
         process.communicate()
