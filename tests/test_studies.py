@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -117,16 +118,27 @@ def kill_in_the_middle(project: Clone, *command: str) -> str:
     process = project.start(*command, "--workers", "2")
     assert process.stdout is not None
     wait_for(process.stdout, COMPLETE)
-    for worker in psutil.Process(process.pid).children():
-        worker.kill()
+    told = threading.Event()
+    killer = threading.Thread(target=keep_killing_workers, args=(process.pid, told))
+    killer.start()
     # A result that was already on its way may be told before.
     lost = wait_for(process.stdout, "will be run again")
+    told.set()
+    killer.join()
     wait_for(process.stdout, COMPLETE)
     workers = psutil.Process(process.pid).children()
     process.kill()
     process.communicate()
     assert not psutil.wait_procs(workers, timeout=30)[1]
     return lost
+
+
+def keep_killing_workers(pid: int, told: threading.Event) -> None:
+    """More than once: at the first time all may be between two trainings."""
+    while not told.is_set():
+        for worker in psutil.Process(pid).children():
+            worker.kill()
+        told.wait(0.5)
 
 
 def wait_for(output: Iterator[str], text: str) -> str:
