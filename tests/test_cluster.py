@@ -1,6 +1,7 @@
 """A sweep on a Ray cluster whose nodes are killed, and what is refused before there is one."""
 
 import re
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -36,6 +37,7 @@ def test_a_sweep_is_exact_whatever_is_killed(tmp_path: Path) -> None:
         for name in NODES[:2]:
             cluster.add(name)
         until_a_trial_is_finished(process)
+        time.sleep(0.5)  # until another one runs, which takes seconds
         process.kill()
         process.communicate()
         process = started(project, cluster, 6)

@@ -42,7 +42,7 @@ class _Slot:
 class Cluster:
     """An Executor of workers that Ray places on its nodes, as many as there are, or `count`.
 
-    Nodes may join and leave. The image sets travel once to each. A node that does not have the
+    Nodes may join and leave. The image sets travel once to each, after a loss again. A node that does not have the
     code, the lock and the Python of this process is left out, with a warning. check: called once
     the images are read, see `launched`. Within the block, Ctrl-C and SIGTERM are raised by
     `messages` only; leaving it ends the workers.
@@ -110,7 +110,7 @@ class Cluster:
             warn(f"the cluster has {gpus:g} GPUs, which --gpus-per-worker would use")
 
     def _look_around(self) -> None:
-        """Ask for workers where there is room; forget those whose nodes have gone."""
+        """Ask for workers where there is room, and idle ones whether they live."""
         assert self._head
         self._looked = time.monotonic()
         if not _answers(self._head):
