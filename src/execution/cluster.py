@@ -42,10 +42,10 @@ class _Slot:
 class Cluster:
     """An Executor of workers that Ray places on its nodes, as many as there are, or `count`.
 
-    Nodes may join and leave. The image sets travel once to each, after a loss again. A node that does not have the
-    code, the lock and the Python of this process is left out, with a warning. check: called once
-    the images are read, see `launched`. Within the block, Ctrl-C and SIGTERM are raised by
-    `messages` only; leaving it ends the workers.
+    Nodes may join and leave. The image sets travel once to each, and again after a loss. A node
+    that does not have the code, the lock and the Python of this process is left out, with a
+    warning. check: called once the images are read, see `launched`. Within the block, Ctrl-C and
+    SIGTERM are raised by `messages` only; leaving it ends the workers.
     """
 
     def __init__(self, workers: Workers, setup: Setup, check: Callable[[], None]) -> None:
