@@ -66,9 +66,11 @@ def killed_head(project: Clone, trials: int) -> str:
         return printed
 
 
-def started(project: Clone, cluster: Cluster, trials: int) -> "subprocess.Popen[str]":
+def started(
+    project: Clone, cluster: Cluster, trials: int, *arguments: str
+) -> "subprocess.Popen[str]":
     command = ("python", "-m", "src.tune", "--trials", str(trials), "--study", STUDY)
-    return project.start(*command, "--cluster", cluster.address)
+    return project.start(*command, "--cluster", cluster.address, *arguments)
 
 
 def until_a_trial_is_finished(process: "subprocess.Popen[str]") -> str:

@@ -1,6 +1,7 @@
 """A sweep on a Ray cluster whose nodes are killed, and what is refused before there is one."""
 
 import re
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,7 +18,10 @@ from tests.rays import ray_cluster
 
 
 def test_a_sweep_is_exact_whatever_is_killed(tmp_path: Path) -> None:
-    """First the head; on a new cluster the same call goes on, and its nodes and it are killed."""
+    """First the head; on a new cluster the same call goes on, and its nodes and it are killed.
+
+    At the end two calls share the study and the cluster, and one of them is interrupted.
+    """
     project = clone(tmp_path)
     params = project.root / "params.yaml"
     text = params.read_text().replace("source: mnist-5k", "source: optdigits")
@@ -40,7 +44,13 @@ def test_a_sweep_is_exact_whatever_is_killed(tmp_path: Path) -> None:
         time.sleep(0.5)  # until another one runs, which takes seconds
         process.kill()
         process.communicate()
-        process = started(project, cluster, 6)
+        process, other = (started(project, cluster, 6, "--workers", "1") for _ in range(2))
+        time.sleep(6.0)  # until it has joined, and most often until it trains
+        other.send_signal(signal.SIGINT)
+        printed, _ = other.communicate()
+        assert other.returncode == 1, printed
+        assert printed.endswith("interrupted\n")
+        assert "Traceback" not in printed
         printed, _ = process.communicate()
     assert process.returncode == 0, printed
     trials = pd.read_csv(project.root / f"reports/tune/{STUDY}.csv")

@@ -223,7 +223,7 @@ class Cluster:
     def _refused(self, slot: _Slot, error: RayTaskError) -> Iterator[tuple[str, Lost]]:
         """Leave out a node that cannot hold a worker; raise a bug of ours."""
         if slot.ready and not isinstance(error.cause, UserError):
-            remote = RemoteError(error.traceback_str)
+            remote = RemoteError(str(error))
             raise WorkerError(f"node {self._nodes.get(slot.node)}: {error.cause}") from remote
         reason = one_line(error.cause)
         self._leave_out(slot, reason)

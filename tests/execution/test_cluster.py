@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -15,7 +16,7 @@ from src.core.errors import UserError
 from src.core.progress import Epoch
 from src.data.imageset import save_images
 from src.data.splits import Splits
-from src.execution.executor import Executor, Failed, Finished, Lost, Stopped
+from src.execution.executor import Executor, Failed, Finished, Lost, Stopped, WorkerError
 from src.execution.launch import described, launched
 from src.models.scoring import predict
 from src.training.jobs import Scratch
@@ -66,10 +67,18 @@ def wait_for_workers(executor: Executor, count: int) -> None:
                 executor.answer(name, True)
 
 
-def process(cluster: Cluster, of: str) -> psutil.Process:
-    """The process of this kind on node one."""
-    (found,) = (each for each in cluster.processes("one") if of in " ".join(each.cmdline()))
+def process(cluster: Cluster, of: str, node: str = "one") -> psutil.Process:
+    """The only process of this kind on a node."""
+    (found,) = (each for each in cluster.processes(node) if of in " ".join(each.cmdline()))
     return found
+
+
+def checkout(folder: Path) -> Path:
+    """All that a node is asked for, copied into a folder."""
+    shutil.copytree(ROOT / "src", folder / "src")
+    for name in ("dvc.yaml", ".dvcignore", "requirements.lock"):
+        shutil.copy(ROOT / name, folder)
+    return folder
 
 
 def test_a_node_with_other_code_is_left_out(
@@ -78,10 +87,7 @@ def test_a_node_with_other_code_is_left_out(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    old = tmp_path / "old"
-    shutil.copytree(ROOT / "src", old / "src")
-    for name in ("dvc.yaml", ".dvcignore", "requirements.lock"):
-        shutil.copy(ROOT / name, old)
+    old = checkout(tmp_path / "old")
     (old / "src/training/fit.py").write_text("# another commit\n")
     cluster.add("old", checkout=old)
     cluster.add("bare", checkout=tmp_path)
@@ -99,6 +105,31 @@ def test_a_node_with_other_code_is_left_out(
         assert told.count(f"warning: node {name} is left out: {reason}\n") == 1
     cluster.kill("old")
     cluster.kill("bare")
+
+
+def test_a_node_whose_code_changes_meanwhile_is_left_out(
+    cluster: Cluster,
+    images: Mapping[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Once it needs another worker: the one that is at work has the code of before."""
+    edited = checkout(tmp_path / "edited")
+    cluster.add("edited", checkout=edited)
+    with launched(Workers(None, cluster.address), RUNTIME, images, lambda: None) as opened:
+        wait_for_workers(opened, 1)
+        with (edited / "src/training/fit.py").open("a") as file:
+            file.write("# edited\n")
+        process(cluster, "src.execution.worker", "edited").kill()
+        reason = "its code has changed since the worker was started; call again"
+        lost = set()
+        while reason not in lost:  # at first perhaps that it was killed
+            opened.submit("it", JOB)
+            message = outcome(opened)
+            assert isinstance(message, Lost)
+            lost.add(message.reason)
+    assert f"warning: node edited is left out: {reason}\n" in capsys.readouterr().err
+    cluster.kill("edited")
 
 
 def test_a_local_cluster_listens_to_this_machine_only(
@@ -126,7 +157,7 @@ def test_a_local_cluster_listens_to_this_machine_only(
     ("address", "gpus", "message"),
     [
         ("127.0.0.1:9", 0, "--cluster 127.0.0.1:9: no Ray cluster answers there"),
-        ("", 1, "no node can be used; none has 1 CPU and 1 GPU for a worker"),
+        ("auto", 1, "--cluster auto: no node can be used; none has 1 CPU and 1 GPU for a worker"),
     ],
 )
 def test_a_cluster_that_cannot_train_is_refused(
@@ -138,7 +169,8 @@ def test_a_cluster_that_cannot_train_is_refused(
     message: str,
 ) -> None:
     monkeypatch.setattr("src.execution.cluster.PATIENCE", 0.0)
-    workers = Workers(2, address or cluster.address, gpus)
+    monkeypatch.setenv("RAY_ADDRESS", cluster.address)  # other tests may have clusters, too
+    workers = Workers(2, address, gpus)
     runtime = RUNTIME.model_copy(update={"device": "auto"})
     with (
         launched(workers, runtime, images, lambda: None) as opened,
@@ -269,3 +301,17 @@ def test_nodes_join_and_leave(executor: Executor, cluster: Cluster) -> None:
     finished = outcome(executor)
     assert isinstance(finished, Finished)
     assert finished.result.machine["node"] == "two"
+
+
+def test_an_interruption_is_raised_between_messages(executor: Executor) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        [*executor.messages(0.0)]
+
+
+def test_a_bug_on_a_node_shows_its_traceback(executor: Executor) -> None:
+    """The last test: what a bug leaves of an executor is of no use."""
+    executor.submit("it", lambda: None)  # type: ignore[arg-type]  # cannot be sent to a process
+    with pytest.raises(WorkerError, match="node two: .*pickle") as raised:
+        outcome(executor)
+    assert "relay.py" in str(raised.value.__cause__)
