@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 import time
 from collections import Counter
 from pathlib import Path
@@ -82,8 +83,13 @@ def test_workers_are_those_of_this_machine_or_of_a_cluster(
     assert arguments() == Workers(2)
     assert arguments("--workers", "3") == Workers(3)
     assert arguments("--cluster", "auto") == Workers(None, "auto")
-    given = ("--cluster", "10.0.0.1:6379", "--workers", "3", "--gpus-per-worker", "0.5")
-    assert arguments(*given) == Workers(3, "10.0.0.1:6379", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        given = ("--cluster", address, "--workers", "3", "--gpus-per-worker", "0.5")
+        assert arguments(*given) == Workers(3, address, 0.5)
+    message = f"--cluster {address}: no Ray cluster answers there"
+    with pytest.raises(UserError, match=message):  # before a study is opened
+        arguments("--cluster", address)
 
 
 @pytest.mark.parametrize(

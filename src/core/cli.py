@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, Literal, NoReturn
 
 from src.core.errors import UserError, debugging, is_refusal, trace
+from src.core.ports import answers
 from src.core.terminal import coloured, show_any_character
 
 # Of one thread each, unless told otherwise: with more than 8, they would wait for the command.
@@ -33,7 +34,8 @@ class Workers:
     def of(cls, arguments: argparse.Namespace, default: int) -> "Workers":
         """From the arguments of `Parser.add_workers`; default: their number on this machine.
 
-        Raises UserError if there is no Ray for a cluster, or no cluster for the GPUs.
+        Raises UserError if there is no Ray for a cluster, no cluster for the GPUs, or nothing at
+        its address.
         """
         if arguments.cluster is None:
             if arguments.gpus_per_worker:
@@ -41,6 +43,8 @@ class Workers:
             return cls(arguments.workers or default)
         if find_spec("ray") is None:
             raise UserError("--cluster: Ray is not installed; `make cluster` installs it")
+        if ":" in arguments.cluster and not answers(arguments.cluster):
+            raise UserError(f"--cluster {arguments.cluster}: no Ray cluster answers there")
         return cls(arguments.workers, arguments.cluster, arguments.gpus_per_worker)
 
     @property

@@ -1,14 +1,10 @@
 """Workers on the nodes of a Ray cluster: for each an actor, which holds a worker of its node."""
 
 import atexit
-import logging
 import os
-import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Self
@@ -18,16 +14,18 @@ from ray.exceptions import RayError, RayTaskError
 
 from src.core.cli import Workers
 from src.core.errors import UserError, first_line, one_line, warn
+from src.core.ports import answers
 from src.core.progress import Epoch
 from src.core.signals import Interruption
 from src.execution.executor import Lost, Outcome, RemoteError, Setup, WorkerError
+from src.execution.joining import join
 from src.execution.scheduler import MAX_TRIES
 from src.tracking.provenance import environment
 from src.training.jobs import Job
 
 LOOK_INTERVAL = 1.0  # seconds between two looks at which nodes there are
 PATIENCE = 20.0  # seconds without a worker after which a line says so
-HEAD_TRIES, HEAD_TIMEOUT = 3, 3.0  # how often, and for how many seconds, a silent head is asked
+HEAD_TRIES = 3  # how often a silent head is asked
 
 
 @dataclass(eq=False)
@@ -65,7 +63,7 @@ class Cluster:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if self._head and error and not _answers(self._head, tries=1):
+        if self._head and error and not answers(self._head):
             atexit.register(_leave_at_once)
         elif self._head:
             ray.shutdown()
@@ -101,7 +99,8 @@ class Cluster:
         self._interruption.check()
 
     def _join(self) -> None:
-        self._head = _joined(self._workers.cluster)
+        assert self._workers.cluster
+        self._head = join(self._workers.cluster, self._interruption.check)
         self._here = environment()
         self._contents = [path.read_bytes() for path in self._setup.images.values()]
         self._check()
@@ -113,7 +112,7 @@ class Cluster:
         """Ask for workers where there is room, and idle ones whether they live."""
         assert self._head
         self._looked = time.monotonic()
-        if not _answers(self._head):
+        if not _lives(self._head):
             raise UserError(
                 f"{self._name}: its head at {self._head} is gone; call again with a new cluster: "
                 "what is finished is kept"
@@ -135,7 +134,8 @@ class Cluster:
             self._had_worker = time.monotonic()
             return
         late = time.monotonic() - self._had_worker > PATIENCE
-        if not room and not self._was_used and (late or self._left_out):
+        hopeless = late or self._left_out or self._workers.cluster == "local"
+        if not room and not self._was_used and hopeless:
             why = next(iter(self._left_out.values()), f"none has {self._needs} for a worker")
             raise UserError(f"{self._name}: no node can be used; {why}")
         if late:
@@ -217,7 +217,7 @@ class Cluster:
         for name, value in self._here.items():
             if (other := there.get(name)) != value:
                 detail = " differs" if "/" in name or "." in name else f" is {other}, here {value}"
-                return f"{name}{detail}; bring its checkout and environment to the same commit"
+                return f"{name}{detail}; its checkout and environment should be the same"
         return ""
 
     def _refused(self, slot: _Slot, error: RayTaskError) -> Iterator[tuple[str, Lost]]:
@@ -256,33 +256,6 @@ class Cluster:
         ray.kill(slot.actor)  # one that is only out of reach would go on
 
 
-def _joined(cluster: str | None) -> str:
-    """Join a cluster, or start the local one; returns the address of its head."""
-    assert cluster
-    if ":" in cluster and not _answers(cluster, tries=1):
-        raise UserError(f"--cluster {cluster}: no Ray cluster answers there")
-    local: dict[str, Any] = {
-        "include_dashboard": False,
-        "num_cpus": len(os.sched_getaffinity(0)),
-        "_node_ip_address": "127.0.0.1",
-    }
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(
-            address=cluster,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **(local if cluster == "local" else {}),
-        )
-        return str(ray.get_runtime_context().gcs_address)
-    except Exception as error:  # of many types: no cluster, another Ray or Python, no permission
-        lines = str(error.__cause__ or error).strip().splitlines()
-        said = lines[-1 if "Traceback" in lines[0] else 0]  # some show one in their message
-        raise UserError(f"--cluster {cluster}: {said}") from error
-    finally:
-        signal.signal(signal.SIGTERM, handler)  # Ray sets its own
-
-
 def _leave_at_once() -> None:
     """The end of a process whose head is gone: Ray's own waits for a minute, or crashes."""
     sys.stdout.flush()
@@ -290,14 +263,12 @@ def _leave_at_once() -> None:
     os._exit(1)
 
 
-def _answers(address: str, tries: int = HEAD_TRIES) -> bool:
-    """Whether a process listens there. Ray itself waits a minute, and then ends this process."""
-    host, _, port = address.rpartition(":")
-    for attempt in range(tries):
+def _lives(address: str) -> bool:
+    """Whether the head answers. Ray itself waits a minute, and then ends this process."""
+    for attempt in range(HEAD_TRIES):
         if attempt:
             time.sleep(LOOK_INTERVAL)
-        with suppress(OSError, UnicodeError):  # the latter: of what cannot be a host's name
-            socket.create_connection((host, int(port)), HEAD_TIMEOUT).close()
+        if answers(address):
             return True
     return False
 

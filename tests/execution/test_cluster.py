@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -92,7 +94,7 @@ def test_a_node_with_other_code_is_left_out(
     cluster.add("old", checkout=old)
     cluster.add("bare", checkout=tmp_path)
     reasons = {
-        "old": "src/training differs; bring its checkout and environment to the same commit",
+        "old": "src/training differs; its checkout and environment should be the same",
         "bare": f"`ray start` was not called in a checkout, but in {tmp_path}",
     }
     with (
@@ -153,28 +155,57 @@ def test_a_local_cluster_listens_to_this_machine_only(
     assert not psutil.wait_procs(started, timeout=20)[1]
 
 
-@pytest.mark.parametrize(
-    ("address", "gpus", "message"),
-    [
-        ("127.0.0.1:9", 0, "--cluster 127.0.0.1:9: no Ray cluster answers there"),
-        ("auto", 1, "--cluster auto: no node can be used; none has 1 CPU and 1 GPU for a worker"),
-    ],
-)
-def test_a_cluster_that_cannot_train_is_refused(
-    cluster: Cluster,
-    images: Mapping[str, Path],
-    monkeypatch: pytest.MonkeyPatch,
-    address: str,
-    gpus: float,
-    message: str,
+def test_a_cluster_without_room_for_a_worker_is_refused(
+    cluster: Cluster, images: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("src.execution.cluster.PATIENCE", 0.0)
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)  # other tests may have clusters, too
-    workers = Workers(2, address, gpus)
     runtime = RUNTIME.model_copy(update={"device": "auto"})
+    message = "--cluster auto: no node can be used; none has 1 CPU and 1 GPU for a worker"
     with (
-        launched(workers, runtime, images, lambda: None) as opened,
+        launched(Workers(2, "auto", 1), runtime, images, lambda: None) as opened,
         pytest.raises(UserError, match=message),
+    ):
+        outcome(opened)
+
+
+def test_a_token_of_another_cluster_is_refused(
+    cluster: Cluster, images: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "of-somebody-else" * 4)
+    with (
+        launched(Workers(1, cluster.address), RUNTIME, images, lambda: None) as opened,
+        pytest.raises(UserError, match=r"the cluster has another token: ~/\.ray/auth_token should"),
+    ):
+        outcome(opened)
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The address of something that listens, and is no head."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_head_that_does_not_answer_is_not_waited_for(
+    silent: str, images: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("src.execution.joining.LIMIT", 2.0)
+    before = {*psutil.Process().children()}
+    with (
+        launched(Workers(1, silent), RUNTIME, images, lambda: None) as opened,
+        pytest.raises(UserError, match="no head of a Ray cluster answers within 2 seconds"),
+    ):
+        outcome(opened)
+    assert {*psutil.Process().children()} == before
+
+
+def test_joining_can_be_interrupted(silent: str, images: Mapping[str, Path]) -> None:
+    interrupt = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    interrupt.start()
+    with (
+        launched(Workers(1, silent), RUNTIME, images, lambda: None) as opened,
+        pytest.raises(KeyboardInterrupt),
     ):
         outcome(opened)
 
