@@ -88,7 +88,9 @@ def _found(cluster: str, check: Callable[[], None]) -> str:
         finally:
             process.kill()
             process.wait()
-        match json.loads(_content(answered) or "{}"):
+        # Among what Ray prints.
+        answer = [line for line in _content(answered).splitlines() if line.startswith("{")]
+        match json.loads(answer[-1] if answer else "{}"):
             case {"head": str(head)}:
                 return head
             case {"type": "AuthenticationError"}:
