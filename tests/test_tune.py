@@ -304,7 +304,7 @@ def test_processes_may_start_a_study_together_without_data_or_database(tmp_path:
 def test_bad_arguments_are_reported_in_one_line(
     project: Clone, command: tuple[str, ...], message: str
 ) -> None:
-    printed = project.call(*command, fails=True)
+    printed = project.here("src.tune.__main__", *command[len(TUNE) :], fails=True)
     assert printed.startswith("error: ")
     assert message in printed
     assert len(printed.splitlines()) == 1
