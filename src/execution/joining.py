@@ -19,9 +19,9 @@ from typing import IO, Any
 import ray
 
 from src.core.errors import UserError, first_line
-from src.execution.local import REPOSITORY
+from src.execution.local import importing
 
-LIMIT = 30.0  # seconds within which a head must answer
+LIMIT = 30.0  # seconds within which the cluster must be joined
 TRY = "import sys; from src.execution.joining import probe; probe(sys.argv[1])"
 OTHER = (
     "the cluster has another token: ~/.ray/auth_token should be that of its head, and "
@@ -74,13 +74,12 @@ def _said(error: Exception) -> str:
 
 def _found(cluster: str, check: Callable[[], None]) -> str:
     """The address of the head of a cluster that lets this machine in."""
-    path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
-    with TemporaryFile("w+") as answered, TemporaryFile("w+") as log:
+    with TemporaryFile() as answered, TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, "-c", TRY, cluster],
             stdout=answered,
             stderr=log,
-            env={**os.environ, "PYTHONPATH": path},
+            env=importing(),
             start_new_session=True,  # Ctrl-C must reach the command alone
         )
         try:
@@ -103,7 +102,7 @@ def _found(cluster: str, check: Callable[[], None]) -> str:
 
 
 def _wait(
-    process: "subprocess.Popen[bytes]", log: IO[str], cluster: str, check: Callable[[], None]
+    process: "subprocess.Popen[bytes]", log: IO[bytes], cluster: str, check: Callable[[], None]
 ) -> None:
     """Until the process has ended; UserError if it would try again and again."""
     begun = time.monotonic()
@@ -115,14 +114,14 @@ def _wait(
             raise UserError(f"--cluster {cluster}: {OTHER}")
         if time.monotonic() - begun > LIMIT:
             asked = re.search(r"GCS at address (\S+)", told)
-            where = f" (asked at {asked[1]})" if asked else ""
+            where = f"; Ray asks at {asked[1]}" if asked else ""
             raise UserError(
-                f"--cluster {cluster}: no head of a Ray cluster answers within {LIMIT:.0f} "
-                f"seconds{where}"
+                f"--cluster {cluster}: not joined within {LIMIT:.0f} seconds: no head of a Ray "
+                f"cluster answers{where}, or this machine is no node of it"
             )
 
 
-def _content(file: IO[str]) -> str:
-    """What another process has written so far."""
-    file.seek(0)
-    return file.read()
+def _content(file: IO[bytes]) -> str:
+    """What another process has written so far. It shares the position in the file: no seek."""
+    size = os.fstat(file.fileno()).st_size
+    return os.pread(file.fileno(), size, 0).decode(errors="replace")

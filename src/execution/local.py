@@ -126,12 +126,8 @@ class Pool:
         process = subprocess.Popen(
             [sys.executable, "-c", START, str(remote.fileno()), str(index)],
             pass_fds=[remote.fileno()],
-            env={
-                # Idle threads give up the CPU sooner: see the Makefile.
-                "GOMP_SPINCOUNT": "10000",
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]),
-            },
+            # Idle threads give up the CPU sooner: see the Makefile.
+            env={"GOMP_SPINCOUNT": "10000", **importing()},
             # Ctrl-C must reach only the command, which then stops its workers itself.
             start_new_session=True,
         )
@@ -145,6 +141,12 @@ class Pool:
         worker.connection.close()
         worker.process.kill()
         worker.process.wait()
+
+
+def importing() -> dict[str, str]:
+    """The environment of a process that imports from this repository, in whatever folder."""
+    path = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": path}
 
 
 def _how_it_ended(status: int) -> str:

@@ -194,7 +194,7 @@ def test_a_head_that_does_not_answer_is_not_waited_for(
     before = {*psutil.Process().children()}
     with (
         launched(Workers(1, silent), RUNTIME, images, lambda: None) as opened,
-        pytest.raises(UserError, match="no head of a Ray cluster answers within 2 seconds"),
+        pytest.raises(UserError, match="not joined within 2 seconds: no head of a Ray cluster"),
     ):
         outcome(opened)
     assert {*psutil.Process().children()} == before
