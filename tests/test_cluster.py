@@ -5,9 +5,11 @@ import signal
 import socket
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 from benchmarks.cluster import NODES, STUDY, killed_head, started, until_a_trial_is_finished
@@ -15,7 +17,7 @@ from src.core import cli
 from src.core.cli import Workers
 from src.core.errors import UserError
 from tests.clones import clone
-from tests.rays import ray_cluster
+from tests.rays import Cluster, ray_cluster
 
 
 def test_a_sweep_is_exact_whatever_is_killed(tmp_path: Path) -> None:
@@ -45,8 +47,11 @@ def test_a_sweep_is_exact_whatever_is_killed(tmp_path: Path) -> None:
         time.sleep(0.5)  # until another one runs, which takes seconds
         process.kill()
         process.communicate()
+        begun = time.time()
         process, other = (started(project, cluster, 6, "--workers", "1") for _ in range(2))
-        time.sleep(6.0)  # until it has joined, and most often until it trains
+        while not all(has_worker(cluster, name, begun) for name in NODES[:2]):
+            assert time.time() < begun + 90
+            time.sleep(0.2)
         other.send_signal(signal.SIGINT)
         printed, _ = other.communicate()
         assert other.returncode == 1, printed
@@ -68,6 +73,15 @@ def test_a_sweep_is_exact_whatever_is_killed(tmp_path: Path) -> None:
     assert ended == {"FINISHED": 1 + 6, "FAILED": states["failed"]}
     nodes = [run.data.tags.get("node") for run in runs if run.info.status == "FINISHED"]
     assert Counter(node in NODES for node in nodes) == {True: 6, False: 1}
+
+
+def has_worker(cluster: Cluster, node: str, since: float) -> bool:
+    """Whether a command that was started then has asked for a worker, and has it on this node."""
+    for process in cluster.processes(node):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if "ray::Actor" in " ".join(process.cmdline()) and process.create_time() > since:
+                return True
+    return False
 
 
 def arguments(*given: str) -> Workers:
