@@ -17,7 +17,10 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 REGION = re.compile(r"^<!-- (.+?) -->\n(.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
 # What a command leaves, which is not in the repository.
-MADE_BY = {"python -m src.transfer": ROOT / "reports/transfer/table.md"}
+MADE_BY = {
+    "python -m src.transfer": ROOT / "reports/transfer/table.md",
+    "python -m src.compress": ROOT / "reports/compress/table.md",
+}
 
 IN_CODE = {
     "src/config": parameters,

@@ -13,17 +13,20 @@ from src.config.params import Params
 from src.config.values import value_at
 
 ROOT = Path(__file__).parents[1]
+NAMED = ("tune.space", "compress.models")  # whose keys are names
 COLUMNS = ("key", "type and range", "in params.yaml", "meaning")
 
 Schema = Mapping[str, Any]
 
 
 def parameters() -> str:
-    """A table for each section, and one for the ranges of a sweep."""
+    """A table for each section, and one for the kinds of smaller models and of ranges each."""
     whole = Params.model_json_schema()
     known, sections = whole["$defs"], whole["properties"].items()
     tables = (_section(name, schema, known) for name, schema in sections)
-    return "\n\n".join([*tables, _ranges(known)])
+    ranges = _kinds("a range", known["TuneConfig"]["properties"]["space"], known)
+    models = _kinds("a smaller model", known["CompressConfig"]["properties"]["models"], known)
+    return "\n\n".join([*tables, models, ranges])
 
 
 def _section(name: str, schema: Schema, known: Schema) -> str:
@@ -77,10 +80,12 @@ def _in_words(schema: Schema) -> str:
             return f"list of {least}{_plural(each)}"
         case {"type": "integer" | "number" as kind}:
             return " ".join(["whole number" if kind == "integer" else "number", *_limits(schema)])
-        case {"additionalProperties": {"discriminator": _}}:
-            return "a range, as below, for each name"
+        case {"additionalProperties": {"discriminator": _}} | {"patternProperties": _}:
+            return "what the table below says, for each name"
         case {"properties": _}:
             return ""
+        case {"type": "object"}:
+            return "keys and values"
     return {"boolean": "true or false", "string": "text", "null": "empty"}[schema["type"]]
 
 
@@ -108,12 +113,12 @@ def _comments(section: CommentedMap, prefix: str = "") -> Iterator[tuple[str, st
         text = "".join(token.value for token in [behind, *(below or [])] if token)
         first, *more = [line.strip("# ") for line in text.strip().split("\n")]
         yield f"{prefix}{key}", f"{first}{'; ' if behind and more else ' '}{' '.join(more)}".strip()
-        if isinstance(value, CommentedMap) and f"{prefix}{key}" != "tune.space":
+        if isinstance(value, CommentedMap) and f"{prefix}{key}" not in NAMED:
             yield from _comments(value, f"{prefix}{key}.")
 
 
 def _meaning(meanings: Mapping[str, str], key: str) -> str:
-    other = key.replace("finetune.", "train.")
+    other = key.replace("finetune.", "train.").replace("compress.train.", "train.")
     return meanings.get(key) or (f"as `{other}`" if other in meanings else "")
 
 
@@ -143,12 +148,12 @@ def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _ranges(known: Schema) -> str:
-    """The kinds of range in tune.space."""
-    kinds = known["TuneConfig"]["properties"]["space"]["additionalProperties"]["oneOf"]
+def _kinds(what: str, named: Schema, known: Schema) -> str:
+    """What may stand behind a name, by its type: the keys of each."""
+    values = named.get("additionalProperties") or next(iter(named["patternProperties"].values()))
     rows = []
-    for kind in kinds:
+    for kind in values["oneOf"]:
         keys = known[kind["$ref"].rpartition("/")[2]]["properties"]
         others = (f"`{key}`: {_in_words(keys[key])}" for key in keys if key != "type")
         rows.append((_in_words(keys["type"]), "; ".join(others)))
-    return table(("`type` of a range", "its keys"), rows)
+    return table((f"`type` of {what}", "its keys"), rows)

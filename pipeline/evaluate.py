@@ -16,7 +16,7 @@ from src.evaluation.features import features
 from src.evaluation.label_issues import label_issues
 from src.evaluation.predictions import evaluate_all, fingerprint
 from src.evaluation.robustness import robustness
-from src.evaluation.subjects import SUBJECTS, image_sets
+from src.evaluation.subjects import image_sets, subjects
 from src.evaluation.usages import usages
 from src.models.checkpoint import load_model
 from src.pages.index import write_report
@@ -26,30 +26,30 @@ from src.tracking.runs import track
 
 def main() -> None:
     params, ran = load_params(Params), running("evaluate")
-    config = params.evaluate
+    config, chosen = params.evaluate, subjects(params.compress)
     # The whole file, so that each row of MLflow's table is one pipeline with all its parameters.
     with track("evaluate", read()) as tracked:
         device = set_up(**params.runtime.model_dump())
         tracked.tags(describe(device))
         trains, vals, tests = (image_sets(split, device) for split in paths.SPLITS)
         tracked.tags({f"test.{role}": fingerprint(data) for role, data in tests.items()})
-        models = {subject.name: load_model(subject.path, device) for subject in SUBJECTS}
+        models = {subject.name: load_model(subject.path, device) for subject in chosen}
         doubted = read_warnings(paths.DATA_REPORT / paths.WARNINGS)
-        found = evaluate_all(models, tests, config)
+        found = evaluate_all(chosen, models, tests, config)
         findings = [
             accuracies(found, doubted),
-            comparisons(found),
+            comparisons(chosen, found),
             details(found, config.mistakes),
-            transfer(found),
+            transfer(chosen, found),
             label_issues(found, config.mistakes),
             learning_curves({"train": paths.TRAIN_HISTORY, "finetune": paths.FINETUNE_HISTORY}),
-            calibration(found, models, vals, config.calibration_bins),
-            usages(models, trains, vals),
-            robustness(models, tests, params.seed),
+            calibration(chosen, found, models, vals, config.calibration_bins),
+            usages(chosen, models, trains, vals),
+            robustness(chosen, models, tests, params.seed),
             attributions(found, models),
             features(found, models),
         ]
-        write_metrics(found, doubted, paths.METRICS)
+        write_metrics(chosen, found, doubted, paths.METRICS)
         publish(findings, paths.EVALUATION, tracked)
         write_report(ran)
         tracked.file(paths.METRICS)

@@ -127,7 +127,7 @@ class Clone:
     def stages_run(self, *command: str) -> list[str]:
         """The stages that the command executes, in order."""
         printed = self.call(*command)
-        return [stage for stage in STAGES if f"Running stage '{stage}'" in printed]
+        return re.findall(r"^Running stage '(.+)':", printed, re.MULTILINE)
 
     def stale(self) -> set[str]:
         """The stages whose own code, parameters or data differ from those of their results."""

@@ -19,7 +19,7 @@ RECIPES = YAML(typ="safe", pure=True).load(ROOT / "recipes/dvc.yaml")["stages"]
 PLUMBING = GitIgnoreSpec.from_lines((ROOT / ".dvcignore").read_text().splitlines())
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.glob("src/**/*.py"))
 COMMANDS = [path for path in MODULES if '__name__ == "__main__"' in (ROOT / path).read_text()]
-STUDIES = {"tune", "crossval", "transfer", "recipes", "compare", "register", "demo"}
+STUDIES = {"tune", "crossval", "transfer", "recipes", "compress", "compare", "register", "demo"}
 # From the ground up: a package imports from itself and from lower floors.
 FLOORS = [
     {"core"},
@@ -168,6 +168,7 @@ def test_outputs_in_dvc_yaml_are_the_paths_in_code() -> None:
             paths.BASE_MODEL,
             paths.FINETUNED_MODEL,
             paths.SCRATCH_MODEL,
+            paths.COMPRESSED / "${item.model}.safetensors",
             paths.DATA_REPORT,
             paths.TRAIN_HISTORY,
             paths.FINETUNE_HISTORY,

@@ -91,7 +91,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory, mnist_5k: Splits) -> Clone:
             save_model(subject.path, trained.checkpoint)
         models = {subject.name: trained.checkpoint for subject in SUBJECTS}
         sets = [dict.fromkeys(TENSORS, each) for each in (mnist_5k.train, mnist_5k.val)]
-        for name, content in usages(models, *sets).files.items():
+        for name, content in usages(SUBJECTS, models, *sets).files.items():
             write_bytes(content, paths.EVALUATION / name)
         write_bytes(of_other_weights(), exported(paths.BASE_MODEL))
     return made

@@ -1,7 +1,7 @@
 """`model`: a class for each network; `model.name` selects it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
@@ -63,6 +63,13 @@ class CnnConfig(Section):
         """Raise UserError, naming the key, if images of this size are too small."""
         self.map_sizes(height, width)
 
+    def with_widths(self, widths: Sequence[int]) -> "CnnConfig":
+        """With so many channels and hidden units, from the image upwards."""
+        layers = len(self.channels)
+        return self.model_copy(
+            update={"channels": (*widths[:layers],), "hidden": (*widths[layers:],)}
+        )
+
     def map_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Height and width of the feature map after each convolution and its pooling.
 
@@ -100,6 +107,10 @@ class MlpConfig(Section):
 
     def check_image(self, height: int, width: int) -> None:
         """Does nothing: images of any size fit."""
+
+    def with_widths(self, widths: Sequence[int]) -> "MlpConfig":
+        """With so many hidden units, from the image upwards."""
+        return self.model_copy(update={"hidden": (*widths,)})
 
 
 def name(section: object) -> object:

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import ValidationError, model_validator
 
+from src.config.compression import CompressConfig
 from src.config.networks import ModelConfig
 from src.config.parsing import as_sentence
 from src.config.sections import (
@@ -32,6 +33,7 @@ class Pipeline(Section):
     train: TrainConfig
     finetune: FinetuneConfig
     evaluate: EvaluateConfig
+    compress: CompressConfig
 
 
 class Params(Pipeline):

@@ -26,6 +26,7 @@ IMAGE_SETS = {
 BASE_MODEL = Path("models/base.safetensors")
 FINETUNED_MODEL = Path("models/finetuned.safetensors")
 SCRATCH_MODEL = Path("models/scratch.safetensors")
+COMPRESSED = Path("models/compressed")
 
 REPORTS = Path("reports")
 REPORT = REPORTS / "index.html"
@@ -43,6 +44,7 @@ PUBLISHED_FIGURES = RECIPES / "published.csv"
 SWEEPS = Path("reports/tune")
 CROSSVAL = Path("reports/crossval")
 TRANSFER = Path("reports/transfer")
+COMPRESS = Path("reports/compress")
 
 # In the root, which all working copies share.
 TRACKING = Path("mlflow.db")

@@ -1,11 +1,14 @@
 """Checks of params.yaml against the data sets that it names, before any stage works."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from src.config.compression import StudentConfig
+from src.config.networks import ModelConfig
 from src.config.params import Params
 from src.config.parsing import Sections, parse, read
+from src.config.sections import Section
 from src.core.errors import UserError
 from src.core.paths import PARAMS
 from src.data.sources import check_name, facts_of
@@ -25,7 +28,7 @@ def parse_params(tree: Mapping[str, Any], path: Path = PARAMS) -> Params:
     """`tree` as the whole of params.yaml; UserError if it is invalid or does not fit the data."""
     params = parse(Params, tree, path)
     try:
-        for check in (_names, _overlap, _image_size, _splits, _batches, _rehearsal):
+        for check in (_names, _overlap, _image_size, _splits, _batches, _rehearsal, _students):
             check(params)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
@@ -87,6 +90,30 @@ def _rehearsal(params: Params) -> None:
             "finetune.rehearsal: should be 0 where source and target have different classes, "
             f"not {params.finetune.rehearsal}"
         )
+
+
+def _students(params: Params) -> None:
+    check_students(params, params.compress.make)
+
+
+def check_students(params: Params, names: Iterable[str]) -> None:
+    """Raise UserError if the networks that these smaller models need cannot be.
+
+    Nothing is said of those that nobody asks for: they may not fit another `model.name`.
+    """
+    facts = facts_of(params.data.source)
+    for name in (each for wanted in names for each in params.compress.line(wanted)):
+        way, key = params.compress.models[name], f"compress.models.{name}.network"
+        if isinstance(way, StudentConfig):
+            network = parse(_Network, {"model": way.values(params.model)}, Path(key)).model
+            try:
+                network.check_image(facts.height, facts.width)
+            except UserError as error:
+                raise UserError(f"{key}: {error}") from error
+
+
+class _Network(Section):
+    model: ModelConfig
 
 
 def _images_per_class(dataset: str) -> int:

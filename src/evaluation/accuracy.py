@@ -1,7 +1,7 @@
 """How good the models are: metrics, predictions, confusion, mistakes, learning curves."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -15,12 +15,14 @@ from src.core.tables import read_table
 from src.evaluation import figures
 from src.evaluation.metrics import confusion, per_class, predictions
 from src.evaluation.predictions import Evaluation, Evaluations
-from src.evaluation.subjects import PRODUCTS, SUBJECTS, TARGET
+from src.evaluation.subjects import TARGET, Subject
 
 CURVES = ("epoch", "train_loss", "val_loss", "val_accuracy")
 
 
-def write_metrics(evaluations: Evaluations, doubted: pd.DataFrame, path: Path) -> None:
+def write_metrics(
+    subjects: Sequence[Subject], evaluations: Evaluations, doubted: pd.DataFrame, path: Path
+) -> None:
     """metrics.json: the model, then the test set, then the numbers; without baselines.
 
     doubted: a row per warning about the data, with its role.
@@ -29,7 +31,8 @@ def write_metrics(evaluations: Evaluations, doubted: pd.DataFrame, path: Path) -
         subject.name: {
             test: _leaves(each, test, doubted) for test, each in evaluations[subject.name].items()
         }
-        for subject in PRODUCTS
+        for subject in subjects
+        if not subject.baseline
     }
     write_text(json.dumps(tree, indent=2) + "\n", path)
 
@@ -93,11 +96,11 @@ def _mistakes(name: str, evaluation: Evaluation, table: pd.DataFrame, most: int)
     return contact_sheet(evaluation.images[worst.index.tolist()], captions, title)
 
 
-def transfer(evaluations: Evaluations) -> Finding:
+def transfer(subjects: Sequence[Subject], evaluations: Evaluations) -> Finding:
     """A picture of all models on the target's test images: what the base model contributes."""
     rows = [
         {"model": subject.title, **evaluations[subject.name][TARGET].metrics}
-        for subject in SUBJECTS
+        for subject in subjects
         if TARGET in subject.tests
     ]
     table = pd.DataFrame(rows)

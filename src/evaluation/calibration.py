@@ -1,7 +1,7 @@
 """How well a classifier's confidence matches its accuracy, and a temperature that corrects it."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from scipy.optimize import minimize_scalar
@@ -14,7 +14,7 @@ from src.data.imageset import ImageSet
 from src.evaluation import figures
 from src.evaluation.metrics import bin_numbers, measure
 from src.evaluation.predictions import Evaluations
-from src.evaluation.subjects import SUBJECTS
+from src.evaluation.subjects import Subject
 from src.models.checkpoint import Checkpoint
 from src.models.scoring import predict
 
@@ -24,6 +24,7 @@ PRIOR = 0.5
 
 
 def calibration(
+    subjects: Sequence[Subject],
     evaluations: Evaluations,
     models: Mapping[str, Checkpoint],
     val_sets: Mapping[str, ImageSet],
@@ -32,7 +33,7 @@ def calibration(
     """Each model on the data it is for: as trained, and with a temperature fitted on validation."""
     rows: list[dict[str, str | float]] = []
     panels = {}
-    for subject in SUBJECTS:
+    for subject in subjects:
         name, test = subject.name, subject.home
         val_set, found = val_sets[test], evaluations[name][test]
         logits, labels = predict(models[name].model, val_set).cpu(), val_set.labels.cpu()

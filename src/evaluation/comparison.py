@@ -1,6 +1,6 @@
 """Two classifiers on the same images: how they differ, and whether by more than chance."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +13,7 @@ from src.core.errors import UserError, first_line
 from src.core.finding import Finding
 from src.core.stats import ALPHA, holm, mcnemar, paired, wilson
 from src.evaluation.predictions import Evaluations
-from src.evaluation.subjects import PAIRS
+from src.evaluation.subjects import Subject, pairs
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,10 @@ class Contest:
     rivals: Mapping[str, Rival]
 
 
-def comparisons(evaluations: Evaluations) -> Finding:
+def comparisons(subjects: Sequence[Subject], evaluations: Evaluations) -> Finding:
     """Every pair of subjects, as a table and in words."""
     rows, sentences = [], []
-    for first, second, test in PAIRS:
+    for first, second, test in pairs(subjects):
         found = compare(evaluations[first][test].correct, evaluations[second][test].correct)
         sentences.append(f"on {test}, {in_words(first, second, found)}")
         pair = {"first": first, "second": second, "test": test}

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 from src.config.sections import EvaluateConfig
 from src.data.imageset import ImageSet
 from src.evaluation.metrics import match_classes, measure
-from src.evaluation.subjects import SUBJECTS
+from src.evaluation.subjects import Subject
 from src.models.checkpoint import Checkpoint
 from src.models.scoring import predict
 
@@ -37,14 +37,17 @@ Evaluations = Mapping[str, Mapping[str, Evaluation]]  # by model, then by test s
 
 
 def evaluate_all(
-    models: Mapping[str, Checkpoint], test_sets: Mapping[str, ImageSet], config: EvaluateConfig
+    subjects: Sequence[Subject],
+    models: Mapping[str, Checkpoint],
+    test_sets: Mapping[str, ImageSet],
+    config: EvaluateConfig,
 ) -> dict[str, dict[str, Evaluation]]:
     """Every model on the test sets that it meets."""
     return {
         subject.name: {
             test: evaluate(models[subject.name], test_sets[test], config) for test in subject.tests
         }
-        for subject in SUBJECTS
+        for subject in subjects
     }
 
 

@@ -1,6 +1,6 @@
 """Accuracy on corrupted test images."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 import pandas as pd
@@ -11,16 +11,19 @@ from src.core.stats import wilson
 from src.data.imageset import ImageSet
 from src.evaluation import figures
 from src.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
-from src.evaluation.subjects import PRODUCTS
+from src.evaluation.subjects import Subject
 from src.models.checkpoint import Checkpoint
 from src.models.scoring import predict
 
 
 def robustness(
-    models: Mapping[str, Checkpoint], test_sets: Mapping[str, ImageSet], seed: int
+    subjects: Sequence[Subject],
+    models: Mapping[str, Checkpoint],
+    test_sets: Mapping[str, ImageSet],
+    seed: int,
 ) -> Finding:
     """Accuracy by corruption and severity; as metrics, each model's mean over all of them."""
-    homes = {subject.name: subject.home for subject in PRODUCTS}
+    homes = {subject.name: subject.home for subject in subjects if not subject.baseline}
     pairs = {name: (models[name], test_sets[home]) for name, home in homes.items()}
     table = under_corruptions(pairs, seed)
     table.insert(1, "test", table["model"].map(homes))

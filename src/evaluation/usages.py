@@ -1,6 +1,6 @@
 """What it takes to use each model, beside its weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -9,7 +9,7 @@ from src.core.finding import Finding
 from src.core.tensorfile import read_bytes
 from src.data.imageset import ImageSet
 from src.evaluation.calibration import fit_temperature
-from src.evaluation.subjects import SUBJECTS
+from src.evaluation.subjects import Subject
 from src.inference.layout import measure
 from src.inference.served import Typical, to_file
 from src.inference.usage import Usage, sha256, to_text
@@ -18,6 +18,7 @@ from src.models.scoring import predict
 
 
 def usages(
+    subjects: Sequence[Subject],
     models: Mapping[str, Checkpoint],
     train_sets: Mapping[str, ImageSet],
     val_sets: Mapping[str, ImageSet],
@@ -25,7 +26,7 @@ def usages(
     """Of all models, found on training and validation images alone: two files, `paths.USAGE` and
     `paths.TYPICAL`."""
     uses, looks = {}, {}
-    for subject in SUBJECTS:
+    for subject in subjects:
         checkpoint, val_set = models[subject.name], val_sets[subject.home]
         logits = predict(checkpoint.model, val_set).cpu()
         typical = Typical.of([train_sets[role].images.cpu() for role in subject.learned])

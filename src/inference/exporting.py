@@ -1,18 +1,16 @@
 """A model as one ONNX file with everything that its use takes, equal to the model in torch."""
 
+import copy
 import json
-import logging
 import statistics
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from src.core import paths
 from src.core.errors import UserError
@@ -29,7 +27,10 @@ from src.inference.engines import (
     sealed,
 )
 from src.inference.served import Served
-from src.inference.usage import Usage
+from src.inference.usage import Usage, sha256
+from src.models.checkpoint import Checkpoint, to_bytes
+from src.models.converting import converted, followed
+from src.models.graph import Graph
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -99,6 +100,16 @@ def export(weights: Path, to: Path) -> Export:
     return Export(engine, parity, images)
 
 
+def as_exported(checkpoint: Checkpoint) -> tuple[Onnx, int]:
+    """A model as its exported file would run it, and the bytes of that file without what evaluate
+    would have found out."""
+    weights = sha256(to_bytes(checkpoint))
+    usage = Usage(weights, checkpoint.classes, checkpoint.image_shape)
+    model = _converted(Served(copy.deepcopy(checkpoint.model), usage, None).eval())
+    content = _with(model, {USAGE: json.dumps(usage.as_tree())})
+    return Onnx(content, "a model"), len(content)
+
+
 def test_images(usage: Usage, weights: Path) -> ImageSet:
     """Those of the data that the model is for; UserError if none are of its size and classes."""
     for name, path in paths.IMAGE_SETS.items():
@@ -123,30 +134,25 @@ def latency(engine: Engine, images: np.ndarray) -> float:
     return statistics.median(taken)
 
 
+class _Beside(nn.Module):
+    """What `Served` adds to the logits of its model."""
+
+    def __init__(self, served: Served) -> None:
+        super().__init__()
+        self.served = served
+
+    def forward(self, pixels: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        return self.served.beside(pixels, logits)
+
+
 def _converted(served: Served) -> "ModelProto":
-    """The graph, for any number of images. The same model gives the same bytes."""
-    channels, height, width = served.usage.image_shape
-    # Two: a size of 1 would be taken for a constant.
-    example = torch.zeros(2, channels, height, width, dtype=torch.uint8)
-    with _quietly():
-        program = torch.onnx.export(
-            served.to(memory_format=torch.contiguous_format),
-            (example,),
-            input_names=["pixels"],
-            output_names=["logits", "probabilities", "distances"],
-            dynamic_shapes={"pixels": {0: torch.export.Dim("images")}},
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None
-    proto = program.model_proto
-    # Where in which file each operation was written is of no use, and names this machine's folders.
-    for part in (*proto.graph.node, *proto.graph.input, *proto.graph.output, proto.graph):
-        del part.metadata_props[:]
-        part.doc_string = ""
-    for value in (*proto.graph.value_info, *proto.graph.initializer):
-        del value.metadata_props[:]
-    return proto
+    usage, model = served.usage, served.model
+    pixels = torch.zeros(2, *usage.image_shape, dtype=torch.uint8)
+    if not isinstance(model, Graph):
+        return converted(served, {"pixels": pixels}, Outputs._fields)
+    logits = torch.zeros(2, len(usage.classes))
+    after = {"pixels": pixels, "logits": logits}
+    return followed(model.content, converted(_Beside(served), after, Outputs._fields[1:]))
 
 
 def _with(proto: "ModelProto", about: dict[str, str]) -> bytes:
@@ -154,15 +160,3 @@ def _with(proto: "ModelProto", about: dict[str, str]) -> bytes:
 
     set_model_props(proto, {**about, DIGEST: UNSEALED.decode()})
     return sealed(proto.SerializeToString(deterministic=True))
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without what the exporter says about its own parts."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(logging.NOTSET)

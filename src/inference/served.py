@@ -94,11 +94,15 @@ class Served(nn.Module):
         Distances are 0 for a model that has not been evaluated.
         """
         logits = self.model(as_pixels(pixels))
+        return logits, *self.beside(pixels, logits)
+
+    def beside(self, pixels: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """The probabilities and the distances."""
         probabilities = (logits / (self.usage.temperature or 1.0)).softmax(1)
         if not self._is_compared:
-            return logits, probabilities, torch.zeros_like(logits[:, 0])
+            return probabilities, torch.zeros_like(logits[:, 0])
         typical = Typical(self.mean, self.whitening, self.contrast)
-        return logits, probabilities, typical.distances(pixels)
+        return probabilities, typical.distances(pixels)
 
 
 def to_file(found: Mapping[str, Typical]) -> bytes:

@@ -14,6 +14,7 @@ from src.core.errors import UserError, first_line
 from src.core.files import write_bytes
 from src.core.tensorfile import pack, read_bytes, unpack
 from src.models.build import assemble
+from src.models.graph import Graph
 from src.models.network import Network
 
 
@@ -57,7 +58,12 @@ def _assembled(config: ModelConfig, about: Mapping[str, Any]) -> Network:
     return assemble(config, (channels, height, width), len(about["classes"]), mean, std)
 
 
-FORMATS = {"network": Format(_normalisation, _assembled)}
+FORMATS = {
+    "network": Format(_normalisation, _assembled),
+    "int8": Format(
+        lambda model: {"size": len(model.graph)}, lambda _config, about: Graph(about["size"])
+    ),
+}
 
 
 def to_bytes(checkpoint: Checkpoint) -> bytes:

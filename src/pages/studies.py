@@ -154,6 +154,62 @@ def _recipes() -> Page:
     return Page("Recipes", [lead], [section])
 
 
+def _compress() -> Page:
+    table = read_table(paths.COMPRESS / "table.csv")
+    columns = {
+        "model": texts(table["model"]),
+        "parameters": counts(table["parameters"]),
+        "multiply-adds": counts(table["multiply_adds"]),
+        "bytes": counts(table["bytes"]),
+        "milliseconds, one image": numbers(1000 * table["seconds_1"], 2),
+        "times as fast": numbers(table["faster_1"], 1),
+        "milliseconds, 64 images": numbers(1000 * table["seconds_64"], 2),
+        "times as fast, 64": numbers(table["faster_64"], 1),
+        "validation images": with_interval(table, "val"),
+        "source": with_interval(table, "source"),
+        "target": with_interval(table, "target"),
+        "points from the original": points(table, "difference", "low", "high"),
+        "McNemar's p": small(table["p"]),
+        "corrupted": percents(table["corrupted"]),
+        "calibration error": percents(table["ece"]),
+        "seeds": counts(table["seeds"]),
+        "seconds of training": numbers(table["seconds"], 0),
+    }
+    words = [
+        "Accuracies are means over the seeds, with 95 % intervals for so many images; all else is "
+        "of the model of the first seed. A file is what `src.export` writes; its time is compared "
+        "with that of the original in the same run. Choose by the validation images: the test "
+        "images are read for this page only.",
+        *_summary(paths.COMPRESS),
+    ]
+    sections = [
+        Section(
+            "Models",
+            words,
+            [Table("size, speed and accuracy", columns)],
+            [paths.COMPRESS / "pareto.svg"],
+        ),
+        Section(
+            "Sensitivity",
+            ["Accuracy without the least important units of one layer, before any training."],
+            [_lost()],
+            [paths.COMPRESS / "sensitivity.svg"],
+        ),
+    ]
+    return Page("Smaller models", ["What do pruning, distillation and 8 bits cost?"], sections)
+
+
+def _lost() -> Table:
+    table = read_table(paths.COMPRESS / "sensitivity.csv")
+    columns = {
+        "layer": texts(table["layer"]),
+        "taken away": percents(table["taken"]),
+        "units left": counts(table["units"]),
+        "validation images": with_interval(table, "accuracy"),
+    }
+    return Table("accuracy by layer and share taken away", columns, closed=True)
+
+
 def _summary(folder: Path) -> list[str]:
     path = folder / SUMMARY
     return path.read_text("utf-8").splitlines() if path.exists() else []
@@ -164,4 +220,5 @@ PAGES: dict[str, Callable[[], Page]] = {
     "crossval": _crossval,
     "transfer": _transfer,
     "recipes": _recipes,
+    "compress": _compress,
 }

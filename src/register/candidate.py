@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from src.config.params import Params
 from src.core.errors import UserError, first_line
 from src.core.paths import SPLITS
+from src.data.checks import load_params
 from src.data.imageset import ImageSet, load_images
 from src.data.overview import duplicates
 from src.data.splits import Splits
-from src.evaluation.subjects import SUBJECTS, TENSORS, Subject
+from src.evaluation.subjects import TENSORS, Subject, subjects
 from src.inference.engines import Onnx, Outputs, Torch, exported, is_current, open_export
 from src.inference.exporting import Parity, export, test_images
 from src.inference.usage import Usage, sha256
@@ -89,7 +91,7 @@ def _lineage(path: Path) -> Lineage:
 
 def _subject(weights: Path, usage: Usage) -> Subject:
     """The one with these weights, whatever the file is called."""
-    for subject in SUBJECTS:
+    for subject in subjects(load_params(Params).compress):
         file = subject.path
         if usage.is_evaluated and file.exists() and sha256(file.read_bytes()) == usage.weights:
             return subject

@@ -8,10 +8,10 @@ from DVC's cache still leads to the run that made it.
 import hashlib
 import json
 import platform
+import re
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,14 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from src.config.parsing import read
+from src.config.values import value_at
 from src.core import paths
 from src.core.errors import UserError, first_line, warn
 from src.core.paths import DVC_IGNORE, DVC_LOCK, DVC_YAML, PARAMS
 from src.tracking.git import git, git_bytes
 
 CODE = ("src", "pipeline", "dvc.yaml")
+NAMED = re.compile(r"\$\{([\w.-]+)\}")  # a value, as dvc.yaml names it
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,40 @@ class Execution:
         return {path: md5 for path, md5 in self.deps.items() if path not in others}
 
 
+def declared() -> dict[str, dict[str, Any]]:
+    """The stages of dvc.yaml by name; of one with a matrix, one for each of its values."""
+    params, found = read(PARAMS), dict[str, dict[str, Any]]()
+    for name, stage in read(DVC_YAML)["stages"].items():
+        matrix = stage.pop("matrix", None)
+        if matrix is None:
+            found[name] = stage
+            continue
+        [(key, values)] = matrix.items()
+        for value in value_at(params, values.strip("${}")):
+            found[f"{name}@{value}"] = _filled(stage, {**params, "item": {key: value}})
+    return found
+
+
+def _filled(stage: Mapping[str, Any], tree: Mapping[str, Any]) -> dict[str, Any]:
+    """With values of the tree in the place of their names, as DVC does it."""
+
+    def value(named: re.Match[str]) -> str:
+        return str(value_at(tree, named[1]))
+
+    filled: dict[str, Any] = json.loads(NAMED.sub(value, json.dumps(stage)))
+    return filled
+
+
 def running(stage: str) -> Execution:
     """The execution of `stage` as it would run now, from dvc.yaml and the present files."""
-    declared = read(DVC_YAML)["stages"][stage]
-    deps = {path: md5(Path(path)) for path in declared["deps"]}
-    tree = read(PARAMS)
-    params = {key: reduce(dict.__getitem__, key.split("."), tree) for key in declared["params"]}
-    return Execution(declared["cmd"], deps, params)
+    entry, tree = declared()[stage], read(PARAMS)
+    deps = {path: md5(Path(path)) for path in entry["deps"]}
+    return Execution(entry["cmd"], deps, {key: value_at(tree, key) for key in entry["params"]})
 
 
 def deciding_code(stage: str) -> dict[str, str]:
     """The folders whose code decides the result of `stage`, and the MD5 of their content now."""
-    deps = read(DVC_YAML)["stages"][stage]["deps"]
+    deps = declared()[stage]["deps"]
     return {path: md5(Path(path)) for path in deps if _decides(path)}
 
 
@@ -105,7 +129,7 @@ def recorded(stage: str) -> Execution | None:
 
 def recorded_stages() -> list[str]:
     """The stages that dvc.lock has, in the order of dvc.yaml."""
-    return [name for name in read(DVC_YAML)["stages"] if name in locked()]
+    return [name for name in declared() if name in locked()]
 
 
 def execution(stage: str) -> Execution:
@@ -141,17 +165,20 @@ def _decides(path: str) -> bool:
 
 def downstream(stage: str) -> list[str]:
     """The stages that read its outputs."""
-    return [name for name in read(DVC_YAML)["stages"] if stage in upstream(name)]
+    return [name for name in declared() if stage in upstream(name)]
 
 
 def upstream(stage: str) -> list[str]:
     """The stages whose outputs `stage` reads."""
-    stages = read(DVC_YAML)["stages"]
-    deps = set(stages[stage]["deps"])
+    stages = declared()
+    deps = {Path(dep) for dep in stages[stage]["deps"]}
+    made = {
+        name: (*each.get("outs", ()), *each.get("metrics", ())) for name, each in stages.items()
+    }
     return [
         name
-        for name, other in stages.items()
-        if deps & {*other.get("outs", ()), *other.get("metrics", ())}
+        for name, outs in made.items()
+        if any(deps & {Path(out), Path(out).parent} for out in outs)  # or the folder that it is in
     ]
 
 

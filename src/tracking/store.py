@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # MLflow takes a second and a half to import: only once it is
 
 # The experiments.
 PIPELINE, TUNE, RECIPES, CROSSVAL, TRANSFER = "pipeline", "tune", "recipes", "crossval", "transfer"
+COMPRESS = "compress"
 EXPERIMENTS = tuple(VIEWS)
 
 # Where MLflow keeps absolute places of files.

@@ -62,6 +62,10 @@ VIEWS = {
             METRIC.format("source_test_accuracy"),
         ],
     ),
+    "compress": View(
+        "A run per study of smaller models, with a run for each training below it.",
+        [METRIC.format("kept_val_accuracy"), METRIC.format("kept_val_loss")],
+    ),
 }
 
 

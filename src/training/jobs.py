@@ -4,14 +4,17 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
+from src.config.compression import DistilConfig
 from src.config.networks import ModelConfig
 from src.config.sections import FinetuneConfig, Section, TrainConfig
 from src.core.progress import Reporter
-from src.data.imageset import ImageSet, join
-from src.models.checkpoint import from_bytes, to_bytes
+from src.data.imageset import ImageSet, TrainVal, join
+from src.models.checkpoint import Checkpoint, from_bytes, to_bytes
+from src.models.pruning import prune
 from src.models.scoring import Predictions, predict
+from src.training.distil import distil, fresh_student
 from src.training.finetune import Labels, finetune, limit_labels, rehearse
 from src.training.folds import draw_folds, train_without
 from src.training.result import Result
@@ -65,6 +68,49 @@ class Fold(Job):
     folds: int
 
 
+class Lessons(NamedTuple):
+    """Which images a model has learned from.
+
+    home: the data that it is for, source or target. A model for the target has learned from both
+    data sets; labels: of the target, per class, drawn from `seed`.
+    """
+
+    home: str
+    labels: Labels
+    seed: int
+
+    def of(self, images: Images) -> TrainVal:
+        train_set, val_set = images[f"{self.home}.train"], images[f"{self.home}.val"]
+        if self.home == "source":
+            return TrainVal(train_set, val_set)
+        few, source = limit_labels(train_set, self.labels, self.seed), images["source.train"]
+        both = join(few, source) if source.classes == few.classes else few
+        return TrainVal(both, val_set)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Smaller(Job):
+    """From a larger model, its parent, on images that this has learned from."""
+
+    parent: bytes = field(repr=False)  # the content of its file
+    lessons: Lessons
+    distil: DistilConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Student(Smaller):
+    """Another network, from fresh weights."""
+
+    model: ModelConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned(Smaller):
+    """The parent itself, once it has been pruned."""
+
+    multiply_adds: float  # share that remains
+
+
 def run_job(job: Job, images: Images, reporters: Sequence[Reporter] = ()) -> Result:
     """Do the training that `job` describes; images: all sets that it needs, on one device."""
     started = time.perf_counter()
@@ -103,6 +149,23 @@ def _fold(job: Fold, images: Images, reporters: Sequence[Reporter]) -> "Done":
     return trained, {HELD_OUT: data.subset(held_out)}
 
 
+def _student(job: Student, images: Images, reporters: Sequence[Reporter]) -> "Done":
+    data, parent = _lessons_and_parent(job, images)
+    student = fresh_student(job.model, parent, job.seed)
+    return distil(student, parent, job.train, job.distil, data, job.seed, reporters), {}
+
+
+def _pruned(job: Pruned, images: Images, reporters: Sequence[Reporter]) -> "Done":
+    data, parent = _lessons_and_parent(job, images)
+    pruned = prune(parent, data.train, job.multiply_adds)
+    return distil(pruned, parent, job.train, job.distil, data, job.seed, reporters), {}
+
+
+def _lessons_and_parent(job: Smaller, images: Images) -> tuple[TrainVal, Checkpoint]:
+    data = job.lessons.of(images)
+    return data, from_bytes(job.parent, data.train.labels.device)
+
+
 Done = tuple[Trained, Images]  # with the image sets to predict besides job.tests
 
 # How each kind is trained; a new one is a row here.
@@ -110,6 +173,8 @@ KINDS: dict[type[Job], Callable[[Any, Images, Sequence[Reporter]], Done]] = {
     Scratch: _scratch,
     Adapt: _adapt,
     Fold: _fold,
+    Student: _student,
+    Pruned: _pruned,
 }
 
 

@@ -8,6 +8,7 @@ from src.data.splits import Splits
 from src.evaluation.calibration import calibration, fit_temperature, reliability
 from src.evaluation.metrics import calibration_error
 from src.evaluation.predictions import evaluate_all
+from src.evaluation.subjects import SUBJECTS
 from src.models.scoring import predict
 from src.training.scratch import train_from_scratch
 from tests.conftest import shrunk
@@ -51,9 +52,11 @@ def test_the_temperature_is_fitted_on_the_validation_images(few: Splits) -> None
     params = shrunk(train__epochs=4)
     base = train_from_scratch(params.model, params.train, few.train, few.val, 0).checkpoint
     models = dict.fromkeys(("base", "finetuned", "scratch"), base)
-    found = evaluate_all(models, {"source": few.test, "target": few.test}, params.evaluate)
+    found = evaluate_all(
+        SUBJECTS, models, {"source": few.test, "target": few.test}, params.evaluate
+    )
     vals = {"source": few.val, "target": few.train}
-    finding = calibration(found, models, vals, 15)
+    finding = calibration(SUBJECTS, found, models, vals, 15)
     table = finding.tables["calibration.csv"].set_index("model")
     for model, split in (("base", few.val), ("finetuned", few.train)):
         logits = predict(base.model, split)

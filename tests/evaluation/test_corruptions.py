@@ -9,6 +9,7 @@ from src.data.imageset import ImageSet
 from src.data.splits import Splits
 from src.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from src.evaluation.robustness import robustness, under_corruptions
+from src.evaluation.subjects import SUBJECTS
 from src.models.scoring import score
 from src.training.scratch import train_from_scratch
 from tests.conftest import shrunk
@@ -137,7 +138,7 @@ def test_the_metric_is_the_mean_over_the_corrupted_images(few: Splits) -> None:
     params = shrunk(train__epochs=4)
     base = train_from_scratch(params.model, params.train, few.train, few.val, 0).checkpoint
     models = {"base": base, "finetuned": base}
-    finding = robustness(models, {"source": few.test, "target": few.val}, 0)
+    finding = robustness(SUBJECTS, models, {"source": few.test, "target": few.val}, 0)
     table = finding.tables["corruptions.csv"]
     for model, role in (("base", "source"), ("finetuned", "target")):
         rows = table[(table["model"] == model) & (table["corruption"] != "none")]

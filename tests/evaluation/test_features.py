@@ -5,6 +5,7 @@ from src.core.runtime import generator
 from src.data.splits import Splits
 from src.evaluation.features import MAPS, feature_maps, features, filters
 from src.evaluation.predictions import evaluate_all
+from src.evaluation.subjects import SUBJECTS
 from src.models.build import build_model
 from src.models.checkpoint import Checkpoint
 from tests.conftest import shrunk
@@ -42,14 +43,14 @@ def test_a_network_without_convolutions_has_filters_as_large_as_the_image(few: S
     assert feature_maps(base.network, few.test.images[0]) == []
     models = _models(few, "mlp")
     sets = {"source": few.test, "target": few.test}
-    found = features(evaluate_all(models, sets, shrunk().evaluate), models)
+    found = features(evaluate_all(SUBJECTS, models, sets, shrunk().evaluate), models)
     assert {*found.figures} == {"filters_base.svg", "filters_finetuned.svg"}
 
 
 def test_each_model_has_its_pictures(few: Splits) -> None:
     models = _models(few, "cnn")
     sets = {"source": few.test, "target": few.test}
-    found = features(evaluate_all(models, sets, shrunk().evaluate), models)
+    found = features(evaluate_all(SUBJECTS, models, sets, shrunk().evaluate), models)
     assert {*found.figures} == {
         f"{kind}_{model}.svg" for kind in ("filters", "features") for model in ("base", "finetuned")
     }

@@ -6,6 +6,7 @@ import torch
 from src.data.splits import Splits
 from src.evaluation.metrics import match_classes
 from src.evaluation.predictions import accuracy, evaluate, evaluate_all
+from src.evaluation.subjects import SUBJECTS
 from src.models.checkpoint import Checkpoint
 from src.training.scratch import train_from_scratch
 from tests.conftest import shrunk
@@ -61,7 +62,7 @@ def test_the_network_from_scratch_is_tested_on_the_target_only(
 ) -> None:
     models = {"base": base, "finetuned": base, "scratch": base}
     tests = {"source": few.test, "target": few.val}
-    found = evaluate_all(models, tests, shrunk().evaluate)
+    found = evaluate_all(SUBJECTS, models, tests, shrunk().evaluate)
     assert {name: list(roles) for name, roles in found.items()} == {
         "base": ["source", "target"],
         "finetuned": ["source", "target"],

@@ -34,7 +34,7 @@ def test_each_model_is_known_by_the_data_that_it_learned_from(
     turned = [replace(each, images=each.images.flip(-1)) for each in (few.train, few.val)]
     trains = {"source": few.train, "target": turned[0]}
     vals = {"source": few.val, "target": turned[1]}
-    found = json.loads(usages(models, trains, vals).files[paths.USAGE.name])
+    found = json.loads(usages(SUBJECTS, models, trains, vals).files[paths.USAGE.name])
     for name, home, learned in (
         ("base", "source", ["source"]),
         ("finetuned", "target", ["source", "target"]),

@@ -21,6 +21,7 @@ from src.data.checks import parse_params
 from src.data.splits import Splits, read_splits
 from src.evaluation.accuracy import details
 from src.evaluation.predictions import evaluate_all
+from src.evaluation.subjects import SUBJECTS
 from src.models.checkpoint import to_bytes
 from src.training.finetune import finetune, limit_labels, rehearse
 from src.training.scratch import train_from_scratch
@@ -135,7 +136,7 @@ def results(few: Splits, raw: Any) -> Any:
         base = train_from_scratch(params.model, params.train, few.train, few.val, 0).checkpoint
         tests = {"source": few.test, "target": few.test}
         found = evaluate_all(
-            dict.fromkeys(("base", "finetuned", "scratch"), base), tests, params.evaluate
+            SUBJECTS, dict.fromkeys(("base", "finetuned", "scratch"), base), tests, params.evaluate
         )
         drawn = details(found, params.evaluate.mistakes).figures
         return found["base"]["source"].metrics["ece"], [each.get_label() for each in drawn.values()]

@@ -1,0 +1,75 @@
+"""Train a smaller network on the answers of a larger one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from src.config.compression import DistilConfig
+from src.config.networks import ModelConfig
+from src.config.sections import TrainConfig
+from src.core.progress import Reporter
+from src.core.runtime import generator
+from src.data.imageset import TrainVal
+from src.models.build import assemble
+from src.models.checkpoint import Checkpoint
+from src.models.network import initialise
+from src.training.fit import fit
+from src.training.optim import LayerPlan
+from src.training.scratch import Trained
+from src.training.step import Step
+
+
+class DistilStep(Step):
+    """A Step that lowers the distance to a teacher's probabilities, and the cross-entropy.
+
+    The distance is the Kullback-Leibler divergence of softened probabilities; teacher and student
+    see the same augmented images. Source: Hinton, Vinyals and Dean, 2015.
+    """
+
+    def __init__(self, teacher: nn.Module, distil: DistilConfig, *given: Any) -> None:
+        super().__init__(*given)
+        self._teacher, self._distil = teacher.eval(), distil
+
+    def loss(self, pixels: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        weight, temperature = self._distil.weight, self._distil.temperature
+        own = super().loss(pixels, logits, labels)
+        if weight == 0:
+            return own
+        with torch.no_grad(), self._autocast:
+            wanted = self._teacher(pixels)
+        distance = F.kl_div(
+            (logits / temperature).log_softmax(1),
+            (wanted.float() / temperature).log_softmax(1),
+            reduction="batchmean",
+            log_target=True,
+        )
+        # The square keeps the size of the gradient the same at any temperature.
+        return weight * temperature**2 * distance + (1 - weight) * own
+
+
+def fresh_student(model: ModelConfig, teacher: Checkpoint, seed: int) -> Checkpoint:
+    """A network with fresh weights that takes the teacher's images and names its classes."""
+    mean, std = (part.flatten().tolist() for part in (teacher.network.mean, teacher.network.std))
+    network = assemble(model, teacher.image_shape, len(teacher.classes), mean, std)
+    initialise(network, model.initialisation, generator(seed, "weights"))
+    network.to(teacher.network.mean.device).to(memory_format=torch.channels_last)
+    return Checkpoint(network, model, teacher.image_shape, teacher.classes)
+
+
+def distil(
+    student: Checkpoint,
+    teacher: Checkpoint,
+    config: TrainConfig,
+    distil_config: DistilConfig,
+    data: TrainVal,
+    seed: int,
+    reporters: Sequence[Reporter] = (),
+) -> Trained:
+    """Fit the student, in place, to images of the teacher's classes."""
+    network = student.network
+    plan = [LayerPlan()] * len(network.layers)
+    step = DistilStep(teacher.model, distil_config, network, config, plan, data.train, seed)
+    return Trained(student, fit(step, data, seed, reporters))
