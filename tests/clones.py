@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 from src.data.imageset import load_images, save_images
 from tests.conftest import PARAMS, ROOT
 
-STAGES = ["download", "preprocess", "train", "finetune", "evaluate"]
+STAGES = ["download", "preprocess", "train", "finetune", "compress", "evaluate"]
 
 
 @dataclass(frozen=True)

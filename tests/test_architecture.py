@@ -168,7 +168,7 @@ def test_outputs_in_dvc_yaml_are_the_paths_in_code() -> None:
             paths.BASE_MODEL,
             paths.FINETUNED_MODEL,
             paths.SCRATCH_MODEL,
-            paths.COMPRESSED / "${item.model}.safetensors",
+            paths.COMPRESSED,
             paths.DATA_REPORT,
             paths.TRAIN_HISTORY,
             paths.FINETUNE_HISTORY,

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from src.compare import words
 from src.core.errors import UserError
 from src.core.finding import Finding
-from tests.clones import Clone
+from tests.clones import STAGES, Clone
 from tests.test_lineage import changed
 
 TESTS = ["base on source", "finetuned on source"] + [
@@ -38,7 +38,7 @@ def project(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
         patch.setattr("src.core.finding.save_figure", lambda *_: None)
         for analysis in ("robustness", "attributions", "features"):
             patch.setattr(f"pipeline.evaluate.{analysis}", lambda *_: Finding())
-        run(made, "[4, 8]", "[4, 4]", "train", "finetune", "evaluate")
+        run(made, "[4, 8]", "[4, 4]", *STAGES[2:])
         made.call("dvc", "commit", "--force", "--quiet")
         made.call("dvc", "exp", "save", "--name", "narrow")
         made.reset()
@@ -46,7 +46,7 @@ def project(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
         rename(made, made.runs()[-1].info.run_id, "data")
         made.reset()
         made.call("git", "checkout", "--quiet", "-b", "seed")
-        run(made, "seed: 0", "seed: 1", "preprocess", "train", "finetune", "evaluate")
+        run(made, "seed: 0", "seed: 1", *STAGES[1:])
         made.call("dvc", "commit", "--force", "--quiet")
         made.commit()
     made.call("git", "checkout", "--quiet", "main")

@@ -1,30 +1,29 @@
 """Smaller models by the pipeline and by their command, in a clone that has run it."""
 
 import json
-from collections.abc import Iterator
+import shutil
 
 import pandas as pd
 import pytest
 
 from src.config.compression import ORIGINAL
 from tests.browser import Visitor
-from tests.clones import Clone
+from tests.clones import STAGES, Clone
 
 MADE = ("pruned", "student-int8")
 
 
 @pytest.fixture(scope="module")
-def project(finished: Clone) -> Iterator[Clone]:
-    """With two smaller models in its pipeline."""
-    params = finished.root / "params.yaml"
-    params.write_text(params.read_text().replace("make: []", f"make: [{', '.join(MADE)}]"))
-    stages = finished.stages_run("dvc", "repro")
-    assert sorted(stages) == ["compress@pruned", "compress@student-int8", "evaluate"]
-    finished.call("git", "commit", "--quiet", "--all", "--message", "smaller models")
-    yield finished
-    for model in (finished.root / "models/compressed").glob("*.*"):
-        if model.suffix in (".safetensors", ".onnx"):
-            model.unlink()
+def project(finished: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy of the finished clone, with two smaller models of the fine-tuned one."""
+    made = Clone(tmp_path_factory.mktemp("compress") / "copy")
+    shutil.copytree(finished.root, made.root)
+    params = made.root / "params.yaml"
+    text = params.read_text().replace("make: []", f"make: [{', '.join(MADE)}]")
+    params.write_text(text.replace("original: base", "original: finetuned"))
+    assert made.stages_run("dvc", "repro") == ["compress", "evaluate"]
+    made.commit()
+    return made
 
 
 def file(name: str) -> str:
@@ -44,7 +43,7 @@ def test_a_model_that_is_asked_for_is_in_all_tables(project: Clone) -> None:
         assert {*MADE} < {*pd.read_csv(folder / name)[column]}, name
     pairs = pd.read_csv(folder / "comparisons.csv")
     found = pairs.loc[pairs["second"] == "pruned", ["first", "test"]]
-    assert found.to_numpy().tolist() == [["base", "source"]]
+    assert found.to_numpy().tolist() == [["finetuned", "target"]]
 
 
 def test_it_is_exported_used_registered_and_traced(project: Clone) -> None:
@@ -55,42 +54,61 @@ def test_it_is_exported_used_registered_and_traced(project: Clone) -> None:
     assert len(told) == 1000
     for name in MADE:
         printed = project.here("src.register.__main__", "--model", file(name), "--dry-run")
-        assert f"lineage complete: compress@{name}, train, preprocess, download" in printed
+        assert f"lineage complete: {', '.join(STAGES[-2::-1])}" in printed
     printed = project.here("src.lineage", file("pruned"))
-    assert printed.index("compress@pruned: python -m pipeline.compress pruned") < printed.index(
-        "train: python -m pipeline.train"
-    )
-    assert "finetune: python" not in printed
+    steps = [f"\n  {stage}: python -m pipeline.{stage}" for stage in STAGES[-2::-1]]
+    assert sorted(steps, key=printed.index) == steps
     assert project.stages_run("dvc", "repro") == []  # an exported file makes nothing stale
 
 
 def test_its_run_leads_to_its_parent(project: Clone) -> None:
     runs = {run.data.tags["dvc.stage"]: run for run in project.runs()}
-    made = runs["compress@pruned"]
-    assert made.data.tags["upstream.train"] == runs["train"].info.run_id
-    assert made.data.metrics["made_val_accuracy"] > 0.2
-    assert runs["evaluate"].data.tags["upstream.compress@pruned"] == made.info.run_id
+    made = runs["compress"]
+    assert made.data.tags["upstream.finetune"] == runs["finetune"].info.run_id
+    table = pd.read_csv(project.root / "models/compressed/models.csv").set_index("model")
+    assert table["parent"].to_dict() == {
+        "pruned": "original",
+        "student": "original",  # on the way, and not kept
+        "student-int8": "student",
+    }
+    for name in MADE:
+        accuracy = made.data.metrics[f"{name}_val_accuracy"]
+        assert accuracy > 0.2
+        assert accuracy == table.loc[name, "val_accuracy"]
+    kept = {path.stem for path in (project.root / "models/compressed").glob("*.safetensors")}
+    assert kept == {*MADE}
+    assert runs["evaluate"].data.tags["upstream.compress"] == made.info.run_id
+
+
+def test_pipelines_with_smaller_models_are_compared(project: Clone) -> None:
+    assert "nothing differs" in project.here("src.compare.__main__", "HEAD", "workspace")
 
 
 def test_the_study_compares_all_models_and_goes_on_where_it_was(
     project: Clone, page: Visitor
 ) -> None:
     command = ("python", "-m", "src.compress", "--seeds", "2", "--workers", "2", "student-int8")
-    document, printed = project.document(*command)
-    names = ["base", "student", "student-alone", "student-int8"]
-    assert [row["model"] for row in document["models"]] == names
-    base, student, alone, narrow = document["models"]
-    assert student["parameters"] == alone["parameters"] == narrow["parameters"]
-    assert student["multiply_adds"] < base["multiply_adds"]
-    assert narrow["bytes"] < base["bytes"]
-    assert [row["seeds"] for row in document["models"]] == [1, 2, 2, 2]
     folder = project.root / "reports/compress"
+    folder.mkdir()
+    (folder / "other.safetensors").write_bytes(b"of an earlier study")
+    document, printed = project.document(*command)
+    names = ["finetuned", "student", "student-alone", "student-int8"]
+    assert [row["model"] for row in document["models"]] == names
+    base, student, alone, small = document["models"]
+    assert student["parameters"] == alone["parameters"] == small["parameters"]
+    assert student["multiply_adds"] < base["multiply_adds"]
+    assert small["bytes"] < base["bytes"]
+    assert [row["seeds"] for row in document["models"]] == [1, 2, 2, 2]
+    assert student["over_alone"] is not None
+    assert alone["over_alone"] is base["difference"] is None
     assert len(pd.read_csv(folder / "outcomes.csv")) == 1 + 3 * 2
     assert {path.name for path in folder.glob("*.safetensors")} == {
         "student.safetensors",
+        "student-alone.safetensors",
         "student-int8.safetensors",
     }
-    assert "student against the same network trained alone" in printed
+    assert document["said"][0] in " ".join(printed.split())
+    assert document["said"][0].startswith("student against the same network trained alone")
     runs = project.runs("compress")
     assert sorted(str(run.info.run_name) for run in runs) == [
         "compress",
@@ -114,6 +132,14 @@ def test_the_study_compares_all_models_and_goes_on_where_it_was(
             "models.student-int8.parent: should be one of original",
         ),
         (("parent: student", "parent: student-int8"), "should not lead back to student-int8"),
+        (("parent: student", "parent: int8"), "should be a network, not int8, which has 8 bits"),
+        (("make: []", "make: [int8, int8]"), "compress.make: should name each model once"),
+        (("    pruned:", "    tiny-alone:"), "models.tiny-alone: is the name of another model"),
+        (
+            ("epochs: 1\n    batch_size: 32", "epochs: 1\n    batch_size: 9999"),
+            "compress.train.batch_size",
+        ),
+        (("channels: [4]", "1: [4]"), "compress.models.student.network"),
         (("multiply_adds: 0.5", "multiply_adds: 1.5"), "multiply_adds: should be less than 1"),
         (
             ("temperature: 4.0", "temperature: 0.0"),
@@ -127,18 +153,20 @@ def test_the_study_compares_all_models_and_goes_on_where_it_was(
     ],
 )
 def test_what_cannot_be_is_told_in_one_line(
-    finished: Clone, change: tuple[str, str], said: str
+    project: Clone, change: tuple[str, str], said: str
 ) -> None:
-    params = finished.root / "params.yaml"
+    params = project.root / "params.yaml"
     text = params.read_text()
     params.write_text(text.replace(f"make: [{', '.join(MADE)}]", "make: []").replace(*change))
-    printed = finished.here("src.compress.__main__", "student-int8", fails=True)
-    params.write_text(text)
+    try:
+        printed = project.here("src.compress.__main__", "student-int8", fails=True)
+    finally:
+        params.write_text(text)
     assert said in printed
     assert printed.count("\n") == 1
 
 
-def test_an_unknown_name_is_told(finished: Clone) -> None:
-    printed = finished.here("src.compress.__main__", "small", fails=True)
+def test_an_unknown_name_is_told(project: Clone) -> None:
+    printed = project.here("src.compress.__main__", "small", fails=True)
     assert printed.startswith("error: small: should be one of compress.models: pruned, student")
     assert ORIGINAL not in printed

@@ -49,12 +49,12 @@ def test_a_metric_leads_back_to_raw_bytes(finished: Clone) -> None:
     ("thing", "stages"),
     [
         ("data/raw/mnist-5k", ["download", *STAGES[1:]]),
-        ("models/base.safetensors", ["train", "preprocess", "download", "finetune", "evaluate"]),
+        ("models/base.safetensors", ["train", "preprocess", "download", *STAGES[3:]]),
         ("reports/evaluation/transfer.csv", STAGES[::-1]),
-        ("train.epochs", ["train", "finetune", "evaluate"]),
-        ("finetune", ["finetune", "evaluate"]),
-        ("src/models/cnn.py", ["train", "finetune", "evaluate"]),
-        ("data/tensors", ["preprocess", "download", "train", "finetune", "evaluate"]),
+        ("train.epochs", STAGES[2:]),
+        ("finetune", ["finetune", "compress", "evaluate"]),
+        ("src/models/cnn.py", STAGES[2:]),
+        ("data/tensors", ["preprocess", "download", *STAGES[2:]]),
     ],
 )
 def test_a_thing_leads_back_and_forward(finished: Clone, thing: str, stages: list[str]) -> None:
@@ -66,7 +66,7 @@ def test_a_tampered_file_is_found_on_the_way(finished: Clone) -> None:
         _, printed = traced(finished, METRIC, fails=True)
     assert f"{TENSORS}: changed since" in printed
     told = f"error: {METRIC}: not as it was: {TENSORS}: changed since"
-    assert printed.splitlines()[-1] == f"{told} evaluate read it (and 2 more)"
+    assert printed.splitlines()[-1] == f"{told} evaluate read it (and 3 more)"
     (finished.root / TENSORS).rename(finished.root / "away")
     _, printed = traced(finished, METRIC, fails=True)
     assert f"{TENSORS}: missing" in printed
@@ -97,9 +97,7 @@ def test_a_changed_metric_is_found(finished: Clone) -> None:
 
 def test_a_run_leads_back_even_when_the_workspace_has_moved_on(finished: Clone) -> None:
     [evaluate] = [run for run in finished.runs() if run.info.run_name == "evaluate"]
-    assert traced(finished, evaluate.info.run_id[:8])[0] == [
-        *("evaluate", "finetune", "train", "preprocess", "download"),
-    ]
+    assert traced(finished, evaluate.info.run_id[:8])[0] == STAGES[::-1]
     code = finished.root / "src/models/cnn.py"
     with (
         changed(finished.root / TENSORS, b"tampered"),

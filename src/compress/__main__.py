@@ -1,18 +1,15 @@
-"""Make models smaller, and compare them with what they were made of."""
+"""Make models smaller, and compare them with what they were made from."""
 
 import argparse
 
 from src.core.cli import ONE_THREAD_EACH, WORKERS, Parser, Workers, count, run
-
-# The stages that make the originals.
-STAGES = {"base": "train", "finetuned": "finetune"}
 
 
 def _arguments() -> argparse.Namespace:
     parser = Parser(
         prog="python -m src.compress",
         description=f"{__doc__} The models are those of the section compress of params.yaml: "
-        "pruned networks, students that learn from a larger network, models of 8 bits. Tables, "
+        "pruned networks, students that learn from a larger network, 8-bit models. Tables, "
         "pictures and the models of the first seed are then in reports/compress. Test images are "
         "read for the report only: choose by the validation images. It can be interrupted at any "
         "time: the same command continues.",
@@ -46,34 +43,36 @@ def _compress(arguments: argparse.Namespace) -> dict[str, object]:
     from src.pages.studies import write_study
     from src.tracking.repro import bring_up_to_date
     from src.tracking.store import COMPRESS
-    from src.training.smaller import ORIGINALS
 
     workers = Workers.of(arguments, WORKERS)
     params = load_params(Params)
     plan = Plan.of(params, arguments.names, range(params.seed, params.seed + arguments.seeds))
+    original = plan.params.original
     bring_up_to_date("preprocess", [*paths.IMAGE_SETS.values()])
-    original = ORIGINALS[plan.original]
-    bring_up_to_date(STAGES[plan.original], [original])
+    bring_up_to_date(original.stage, [original.path])
     logged = {**plan.params.model_dump(), "names": plan.names, "seeds": [*plan.seeds]}
     description = Description(COMPRESS, "compress", logged, paths.IMAGE_SETS, "train")
     with trainings(description, params.runtime.one_thread(), workers) as study:
         images = {name: load_images(path) for name, path in paths.IMAGE_SETS.items()}
-        made = plan.make(read_bytes(original), images, study)
-        found = summary(measure(plan, made, images, params.evaluate))
-        lost = sensitivity(
-            load_model(original, torch.device("cpu")), plan.params.lessons.of(images)
-        )
+        made = plan.make(read_bytes(original.path), images, study)
+        models = measure(plan, made, images, params.evaluate)
+        found = summary(models)
+        checkpoint = load_model(original.path, torch.device("cpu"))
+        layers = sensitivity(checkpoint, plan.params.learned_from.of(images))
+        for earlier in paths.COMPRESS.glob("*.safetensors"):
+            earlier.unlink()
         files = {
-            f"{key.name}.safetensors": made[key].content
-            for key in made
-            if key.name in plan.names and key.seed == params.seed
+            f"{model.key.name}.safetensors": made[model.key].content
+            for model in models[1:]
+            if model.cost
         }
         print(tables(found.documents["table.md"]))
-        publish([found, lost, Finding(files=files)], paths.COMPRESS, study.record)
+        publish([found, layers, Finding(files=files)], paths.COMPRESS, study.record)
         write_study(COMPRESS, study.record)
         study.check()
     return {
         "models": found.tables["table.csv"].to_dict("records"),
+        "said": found.text.splitlines(),
         "written": [str(paths.COMPRESS)],
     }
 

@@ -1,5 +1,6 @@
 """What smaller models cost and achieve beside their originals, as tables, picture and words."""
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -10,22 +11,21 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from src.compress.measure import BATCHES, Model
-from src.compress.plan import ALONE
+from src.config.compression import ALONE
 from src.core.finding import Finding
 from src.core.plots import FAINT, blank
-from src.core.stats import ALPHA, student, wilson
-from src.evaluation.comparison import compare, in_words
+from src.core.stats import ALPHA, holm, mcnemar, student, wilson
+from src.evaluation.comparison import compare
 
 
 def summary(models: Sequence[Model]) -> Finding:
     """models: as `measure` gives them, the original first; with a cost, the first of its name."""
     outcomes = pd.DataFrame([_outcome(model) for model in models])
     table = summarise(models)
-    words = [*_beside_original(models), *distillation(outcomes), choice(models)]
     return Finding(
         {"outcomes.csv": outcomes, "table.csv": table},
         {"pareto.svg": draw(table)},
-        text="\n".join(words),
+        text="\n".join([*distillation(table), choice(models)]),
         documents={"table.md": f"{as_markdown(table)}\n{by_seed(outcomes, models[0].home)}"},
     )
 
@@ -48,16 +48,18 @@ def summarise(models: Sequence[Model]) -> pd.DataFrame:
     """A row per name.
 
     val, source, target: mean accuracies over the seeds, with their 95 % Wilson intervals for so
-    many images. All else is of the model of the first seed. difference, low, high, p: its accuracy
-    less that of the original on the same test images, by McNemar's test; ece, corrupted: on test
-    images of the data that it is for. faster_N: see `measure.Cost`.
+    many images. On test images of the data that the models are for: difference, the mean less the
+    original's accuracy; p, McNemar's for these trainings, corrected for all models (Holm); ece, the
+    mean calibration error; over_alone, by how much a student is better than the same network
+    trained alone, the mean over the seeds that both have, with Student's 95 % interval. Cost and
+    corrupted are of the model of the first seed; faster_N: see `measure.Cost`.
     """
+    groups = {name: [*each] for name, each in groupby(models, key=lambda model: model.key.name)}
+    original = models[0].home_test.correct
     rows = []
-    for name, group in groupby(models, key=lambda model: model.key.name):
-        each = [*group]
-        first = each[0]
+    for name, each in groups.items():
+        first, right = each[0], np.sum([model.home_test.correct for model in each], axis=0)
         assert first.cost
-        beside = compare(models[0].home_test.correct, first.home_test.correct)
         rows.append(
             {
                 "model": name,
@@ -71,15 +73,18 @@ def summarise(models: Sequence[Model]) -> pd.DataFrame:
                 **_mean("val", [model.val.correct for model in each]),
                 **_mean("source", [model.tests["source"].correct for model in each]),
                 **_mean("target", [model.tests["target"].correct for model in each]),
-                "difference": beside.difference,
-                "low": beside.low,
-                "high": beside.high,
-                "p": beside.p,
+                "difference": float((right / len(each) - original).mean()),
+                "p": mcnemar(len(each) * original.astype(int), right),
+                **_over_alone(each, groups.get(f"{name}{ALONE}", [])),
                 "corrupted": first.corrupted,
-                "ece": first.home_test.metrics["ece"],
+                "ece": float(np.mean([model.home_test.metrics["ece"] for model in each])),
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    # The original does not compete with itself.
+    table["p"] = [math.nan, *holm(table["p"][1:].tolist())]
+    table.loc[0, "difference"] = math.nan
+    return table
 
 
 def _mean(name: str, correct: Sequence[np.ndarray]) -> dict[str, float]:
@@ -88,43 +93,54 @@ def _mean(name: str, correct: Sequence[np.ndarray]) -> dict[str, float]:
     return {name: float(np.mean(correct)), f"{name}_lo": low, f"{name}_hi": high}
 
 
-def _beside_original(models: Sequence[Model]) -> Iterator[str]:
-    """Each model of the first seed beside the original, on the same test images."""
-    original, *others = [model for model in models if model.cost]
-    for model in others:
-        found = compare(original.home_test.correct, model.home_test.correct)
-        yield f"on {model.home}, {in_words(original.key.name, model.key.name, found)}"
+def _over_alone(taught: Sequence[Model], alone: Sequence[Model]) -> dict[str, float]:
+    """NaN where there is nothing to compare, and no interval for one seed."""
+    before = {model.key.seed: model.home_test.metrics["accuracy"] for model in alone}
+    gains = [
+        model.home_test.metrics["accuracy"] - before[model.key.seed]
+        for model in taught
+        if model.key.seed in before
+    ]
+    low, high = student(gains)
+    mean = float(np.mean(gains)) if gains else math.nan
+    return {"over_alone": mean, "over_alone_lo": low, "over_alone_hi": high}
 
 
-def distillation(outcomes: pd.DataFrame) -> Iterator[str]:
-    """Of each student: is it better than the same network, trained alone with the same seed?"""
-    accuracy = outcomes.set_index(["model", "seed"])["home_test"]
-    for name in outcomes["model"].unique():
-        if not name.endswith(ALONE):
-            continue
-        taught = accuracy[name.removesuffix(ALONE)]
-        gains = 100 * (taught - accuracy[name]).dropna()
-        low, high = student(gains)
-        verdict = "more than chance" if low > 0 or high < 0 else "no difference can be told"
+def distillation(table: pd.DataFrame) -> Iterator[str]:
+    """Of each student: is it better than the same network, trained alone with the same seeds?"""
+    for row in table[table["over_alone"].notna()].to_dict("records"):
+        low, high = row["over_alone_lo"], row["over_alone_hi"]
+        interval = f"95 % interval {100 * low:+.2f} to {100 * high:+.2f}"
+        if low > 0:
+            verdict = f"{interval}: distillation pays"
+        elif high < 0:
+            verdict = f"{interval}: distillation does harm"
+        elif math.isnan(low):
+            verdict = "one seed alone gives no interval"
+        else:
+            verdict = f"{interval}: no difference can be told"
         yield (
-            f"{name.removesuffix(ALONE)} against the same network trained alone: "
-            f"{gains.mean():+.2f} points on test images, mean of {len(gains)} seeds (95 % interval "
-            f"{low:+.2f} to {high:+.2f}): {verdict}"
+            f"{row['model']} against the same network trained alone: "
+            f"{100 * row['over_alone']:+.2f} points on test images ({verdict})"
         )
 
 
 def choice(models: Sequence[Model]) -> str:
-    """The smallest model that the validation images do not tell to be worse than the original."""
+    """The smallest model that the validation images do not show to be worse than the original."""
     original, *others = [model for model in models if model.cost]
+    compared = {original.key: compare(original.val.correct, original.val.correct)}
     fit = [original]
     for model in others:
-        found = compare(original.val.correct, model.val.correct)
-        if found.p >= ALPHA or found.difference > 0:
+        found = compared[model.key] = compare(original.val.correct, model.val.correct)
+        if not model.key.name.endswith(ALONE) and (found.p >= ALPHA or found.difference > 0):
             fit.append(model)
     best = min(fit, key=_size)
+    found = compared[best.key]
     return (
-        f"the smallest file of those that are not worse than {original.key.name} on the validation "
-        f"images, by McNemar's test: {best.key.name}, {_size(best):,} of {_size(original):,} bytes"
+        f"the smallest of those that {found.n:,} validation images do not show to be worse than "
+        f"{original.key.name} (McNemar's test, first seed): {best.key.name}, {_size(best):,} of "
+        f"{_size(original):,} bytes, {100 * found.difference:+.2f} points (95 % interval "
+        f"{100 * found.low:+.2f} to {100 * found.high:+.2f})"
     )
 
 
@@ -158,12 +174,18 @@ def as_markdown(table: pd.DataFrame) -> str:
                 ]
                 for name in ("val", "source", "target")
             },
-            "points from the original (p)": [
-                "",
-                *(
-                    f"{100 * difference:+.2f} ({p:.2g})"
-                    for difference, p in zip(table["difference"][1:], table["p"][1:], strict=True)
-                ),
+            "difference from the original, points (p)": [
+                "" if math.isnan(p) else f"{100 * difference:+.2f} ({p:.2g})"
+                for difference, p in zip(table["difference"], table["p"], strict=True)
+            ],
+            "over the same network alone, points": [
+                _points(mean, low, high)
+                for mean, low, high in zip(
+                    table["over_alone"],
+                    table["over_alone_lo"],
+                    table["over_alone_hi"],
+                    strict=True,
+                )
             ],
             "corrupted, %": [f"{100 * each:.1f}" for each in table["corrupted"]],
             "calibration error, %": [f"{100 * each:.2f}" for each in table["ece"]],
@@ -172,6 +194,12 @@ def as_markdown(table: pd.DataFrame) -> str:
         }
     )
     return f"{shown.to_markdown(index=False, disable_numparse=True)}\n"
+
+
+def _points(mean: float, low: float, high: float) -> str:
+    if math.isnan(low):
+        return "" if math.isnan(mean) else f"{100 * mean:+.2f}"
+    return f"{100 * mean:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
 
 
 def by_seed(outcomes: pd.DataFrame, home: str) -> str:
@@ -184,7 +212,7 @@ def by_seed(outcomes: pd.DataFrame, home: str) -> str:
 
 
 def _percents(shares: pd.Series) -> list[str]:
-    return ["" if np.isnan(share) else f"{100 * share:.2f}" for share in shares]
+    return ["" if math.isnan(share) else f"{100 * share:.2f}" for share in shares]
 
 
 def draw(table: pd.DataFrame) -> Figure:
@@ -193,7 +221,7 @@ def draw(table: pd.DataFrame) -> Figure:
     left, right = figure.subplots(1, 2, sharey=True)
     _panel(left, table, table["bytes"].to_numpy() / 1000)
     _panel(right, table, 1000 * table["seconds_1"].to_numpy())
-    left.set(xlabel="KB of the exported file", ylabel="validation accuracy, 95 % interval")
+    left.set(xlabel="KB", ylabel="validation accuracy, 95 % interval")
     right.set(xlabel="milliseconds for one image")
     lines = left.get_legend_handles_labels()
     figure.legend(*lines, loc="outside right center", title="model")

@@ -1,13 +1,13 @@
 """What models cost to use, and what they achieve."""
 
-import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from src.compress.plan import Key, Made, Plan
 from src.config.sections import EvaluateConfig
@@ -22,15 +22,15 @@ from src.models.network import Network
 
 CPU = torch.device("cpu")
 BATCHES = (1, 64)  # images at a time, for which the latency is measured
-RUNS = 50  # in turn; the latency is their median
+ROUNDS, WARM_UP = 50, 5  # in each, every model is timed once; the latency is the median
 
 
 @dataclass(frozen=True)
 class Cost:
-    """multiply_adds: for one image; size: bytes of the exported file.
+    """multiply_adds: for one image; size: bytes, as `as_exported` tells.
 
-    seconds: by images at a time; ratios: how many times the model is as fast as the original, the
-    median over runs in turn.
+    seconds: by images at a time, on one thread; ratios: how many times as fast as the original, the
+    median over rounds.
     """
 
     parameters: int
@@ -65,9 +65,11 @@ def measure(
 ) -> list[Model]:
     """All models, the original first; those of one name beside each other."""
     checkpoints = {key: from_bytes(each.content, CPU, str(key)) for key, each in made.items()}
-    ordered, home = plan.ordered(made), plan.params.home
+    ordered, home = plan.ordered(made), plan.params.original.home
     firsts = [next(group) for _, group in groupby(ordered, key=lambda key: key.name)]
-    costs = _costs(plan, {key: checkpoints[key] for key in firsts}, checkpoints, images)
+    costs = dict(
+        zip(firsts, _costs(plan, firsts, checkpoints, images[f"{home}.test"]), strict=True)
+    )
     corrupted = under_corruptions(
         {str(key): (checkpoints[key], images[f"{home}.test"]) for key in firsts},
         plan.params.seed,
@@ -91,46 +93,43 @@ def measure(
 
 
 def _costs(
-    plan: Plan,
-    chosen: Mapping[Key, Checkpoint],
-    checkpoints: Mapping[Key, Checkpoint],
-    images: Mapping[str, ImageSet],
-) -> dict[Key, Cost]:
-    exported = {key: as_exported(checkpoint) for key, checkpoint in chosen.items()}
-    engines = {key: engine for key, (engine, _) in exported.items()}
-    pixels = images[f"{plan.params.home}.test"].images.numpy()
-    taken = {batch: _in_turn(engines, pixels[:batch]) for batch in BATCHES}
-    original, found = plan.keys(plan.original)[0], {}
-    for key in chosen:
+    plan: Plan, keys: Sequence[Key], checkpoints: Mapping[Key, Checkpoint], images: ImageSet
+) -> list[Cost]:
+    """Of these models, of which the first is the original."""
+    exported = [as_exported(checkpoints[key], threads=1) for key in keys]
+    engines = [engine for engine, _ in exported]
+    times = {batch: in_turn(engines, _repeated(images.images, batch)) for batch in BATCHES}
+    found = []
+    for place, (key, (_, size)) in enumerate(zip(keys, exported, strict=True)):
         network = _network(plan, checkpoints, key)
-        found[key] = Cost(
-            sum(weights.numel() for weights in network.parameters()),
-            sum(multiply_adds(network, checkpoints[key].image_shape)),
-            exported[key][1],
-            {batch: statistics.median(times[key]) for batch, times in taken.items()},
-            {
-                batch: statistics.median(np.divide(times[original], times[key]).tolist())
-                for batch, times in taken.items()
-            },
-        )
+        seconds = {batch: float(np.median(times[batch][place])) for batch in BATCHES}
+        ratios = {
+            batch: float(np.median(times[batch][0] / times[batch][place])) for batch in BATCHES
+        }
+        parameters = sum(weights.numel() for weights in network.parameters())
+        operations = sum(multiply_adds(network, images.image_shape))
+        found.append(Cost(parameters, operations, size, seconds, ratios))
     return found
 
 
-def _in_turn(engines: Mapping[Key, Engine], pixels: np.ndarray) -> dict[Key, list[float]]:
-    """Seconds for the images, of each engine in each of RUNS rounds."""
-    taken: dict[Key, list[float]] = {key: [] for key in engines}
-    for engine in engines.values():
-        engine.run(pixels)  # the first time takes longer
-    for _ in range(RUNS):
-        for key, engine in engines.items():
+def _repeated(images: Tensor, count: int) -> np.ndarray:
+    """The first images, again and again if there are too few."""
+    return images[torch.arange(count) % len(images)].numpy()
+
+
+def in_turn(engines: Sequence[Engine], pixels: np.ndarray) -> np.ndarray:
+    """Seconds for the images, float64 [engines, ROUNDS]; each round begins with another engine."""
+    taken = np.zeros((len(engines), WARM_UP + ROUNDS))
+    for number in range(WARM_UP + ROUNDS):
+        for place in np.roll(range(len(engines)), number).tolist():
             begun = time.perf_counter()
-            engine.run(pixels)
-            taken[key].append(time.perf_counter() - begun)
-    return taken
+            engines[place].run(pixels)
+            taken[place, number] = time.perf_counter() - begun
+    return taken[:, WARM_UP:]
 
 
 def _network(plan: Plan, checkpoints: Mapping[Key, Checkpoint], key: Key) -> Network:
-    """A model, or if it has 8 bits, what it was made of: it has as many parameters."""
+    """A model, or if it has 8 bits, what it was made from: it has as many parameters."""
     model = checkpoints[key].model
     if isinstance(model, Network):
         return model

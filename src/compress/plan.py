@@ -1,19 +1,17 @@
-"""Which models are made, of what, and in which order."""
+"""Which models are made, from what, and in which order."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
-from src.config.compression import ORIGINAL, Int8Config
+from src.config.compression import ALONE, ORIGINAL, Int8Config
 from src.config.params import Params
 from src.core.errors import UserError
-from src.data.checks import check_students
+from src.data.checks import check_smaller
 from src.data.imageset import ImageSet
 from src.execution.trainings import Trainings
 from src.training.jobs import Job, Student
 from src.training.smaller import SmallerParams, as_int8
-
-ALONE = "-alone"  # after a student's name: the same network, trained without its parent
 
 
 class Key(NamedTuple):
@@ -26,14 +24,14 @@ class Key(NamedTuple):
         return f"{self.name}-seed-{self.seed}"
 
 
-class Weights(NamedTuple):
+class MadeModel(NamedTuple):
     """A model's file, and the seconds that its training took, on one thread unless on a GPU."""
 
     content: bytes
     seconds: float = 0.0
 
 
-Made = dict[Key, Weights]
+Made = dict[Key, MadeModel]
 
 
 @dataclass(frozen=True)
@@ -46,15 +44,15 @@ class Plan:
 
     @classmethod
     def of(cls, params: Params, wanted: Sequence[str], seeds: range) -> Self:
-        """wanted: names of models, made with all that they are made of; if empty, all there are.
+        """wanted: names of models, made with all that they are made from; if empty, all there are.
 
         Raises UserError for an unknown name.
         """
         known = params.compress.models
         if unknown := [name for name in wanted if name not in known]:
             raise UserError(f"{unknown[0]}: should be one of compress.models: {', '.join(known)}")
-        check_students(params, wanted or known)
-        needed = {each for name in wanted or known for each in params.compress.line(name)}
+        check_smaller(params, wanted or known)
+        needed = params.compress.with_parents(wanted or known)
         sections = params.model_dump(include={*SmallerParams.model_fields})
         names = [name for name in known if name in needed]
         return cls(SmallerParams.model_validate(sections), names, seeds)
@@ -74,10 +72,10 @@ class Plan:
         return sorted(made, key=lambda key: (names.index(key.name.removesuffix(ALONE)), *key))
 
     def keys(self, name: str) -> list[Key]:
-        """Of a model: for each seed if it, or what it is made of, is trained here."""
+        """Of a model: for each seed if it, or what it is made from, is trained here."""
         config = self.params.compress
-        line = [] if name == self.original else config.line(name.removesuffix(ALONE))
-        trained = any(not isinstance(config.models[each], Int8Config) for each in line)
+        chain = [] if name == self.original else config.chain(name.removesuffix(ALONE))
+        trained = any(not isinstance(config.models[each], Int8Config) for each in chain)
         return [Key(name, seed) for seed in (self.seeds if trained else self.seeds[:1])]
 
     def key_of(self, name: str, seed: int) -> Key:
@@ -88,9 +86,10 @@ class Plan:
     def make(self, original: bytes, images: Mapping[str, ImageSet], study: Trainings) -> Made:
         """All models, the original among them; without those whose training failed.
 
-        original: the content of its file; images: for training and validation.
+        original: the content of its file; images: for training and validation. Every student is
+        also made without its parent, called ALONE.
         """
-        made = {self.keys(self.original)[0]: Weights(original)}
+        made = {self.keys(self.original)[0]: MadeModel(original)}
         generation = [self.original]
         while generation := [name for name in self.names if self.parent(name) in generation]:
             jobs: dict[Key, Job] = {}
@@ -101,11 +100,13 @@ class Plan:
                         labels = job.distil.model_copy(update={"weight": 0.0})
                         jobs[key._replace(name=f"{key.name}{ALONE}")] = replace(job, distil=labels)
                 else:
-                    made[key] = Weights(as_int8(parent, self.params.lessons, images))
+                    made[key] = MadeModel(
+                        as_int8(parent, images[f"{self.params.original.home}.train"])
+                    )
             results = study.attempt({str(key): job for key, job in jobs.items()})
             for key in jobs:
                 if (result := results.get(str(key))) and result.model:
-                    made[key] = Weights(result.model, result.seconds)
+                    made[key] = MadeModel(result.model, result.seconds)
         return made
 
     def _with_parents(self, generation: Sequence[str], made: Made) -> Iterator[tuple[Key, bytes]]:

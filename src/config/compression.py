@@ -1,5 +1,6 @@
-"""`compress`: smaller models by name, what each is made of, and how they are trained."""
+"""`compress`: smaller models by name, what each is made from, and how they are trained."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, TypeAdapter, model_validator
@@ -8,7 +9,8 @@ from src.config.networks import ModelConfig
 from src.config.sections import Positive, Section, TrainConfig, Tuple
 
 ORIGINAL = "original"  # as a parent: the model that compress.original names
-TAKEN = ("base", "finetuned", "scratch", ORIGINAL)  # names of other models
+ALONE = "-alone"  # after a student's name: the same network, trained without its parent
+RESERVED = ("base", "finetuned", "scratch", ORIGINAL)  # names of other models
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
 
 
@@ -39,7 +41,7 @@ class PrunedConfig(Section):
 
 
 class Int8Config(Section):
-    """The parent with weights and activations of 8 bits. Nothing is trained."""
+    """The parent with 8-bit weights and activations. Nothing is trained."""
 
     type: Literal["int8"]
     parent: str
@@ -68,14 +70,20 @@ class CompressConfig(Section):
         for name in self.make:
             if name not in self.models:
                 raise ValueError(f"compress.make: should name some of {known}, not {name}")
+        if len({*self.make}) < len(self.make):
+            raise ValueError("compress.make: should name each model once")
         for name in self.models:
-            if name in TAKEN:
+            if name in RESERVED or name.endswith(ALONE):
                 raise ValueError(f"compress.models.{name}: is the name of another model")
-            self.line(name)
+            self.chain(name)
         return self
 
-    def line(self, name: str) -> list[str]:
-        """A model, and before it what it is made of. Raises ValueError if that is nothing."""
+    def with_parents(self, names: Iterable[str]) -> list[str]:
+        """These models and all that they are made from, parents first."""
+        return [*dict.fromkeys(each for name in names for each in self.chain(name))]
+
+    def chain(self, name: str) -> list[str]:
+        """A model, and before it those that it is made from. Raises ValueError if it cannot be."""
         found = [name]
         while (parent := self.models[found[0]].parent) != ORIGINAL:
             key = f"compress.models.{found[0]}.parent"
@@ -84,5 +92,7 @@ class CompressConfig(Section):
                 raise ValueError(f"{key}: should be one of {known}, not {parent}")
             if parent in found:
                 raise ValueError(f"{key}: should not lead back to {parent}")
+            if isinstance(self.models[parent], Int8Config):
+                raise ValueError(f"{key}: should be a network, not {parent}, which has 8 bits")
             found.insert(0, parent)
         return found

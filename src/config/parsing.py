@@ -108,12 +108,16 @@ def _locate(
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             section, kind = kind, _field_type(kind, str(part))
         elif get_origin(kind) is dict:
-            kind = get_args(get_args(kind)[1])[0]
+            kind = _bare(get_args(kind)[1])
     return key.removeprefix("."), section
 
 
 def _members(union: Any) -> list[Any]:
-    return [get_args(m)[0] if get_origin(m) is Annotated else m for m in get_args(union)]
+    return [_bare(member) for member in get_args(union)]
+
+
+def _bare(kind: Any) -> Any:
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
 def _tags(member: Any) -> tuple[Any, ...]:

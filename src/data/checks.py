@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from src.config.compression import StudentConfig
+from src.config.compression import Int8Config, StudentConfig
 from src.config.networks import ModelConfig
 from src.config.params import Params
 from src.config.parsing import Sections, parse, read
-from src.config.sections import Section
+from src.config.sections import Section, TrainConfig
 from src.core.errors import UserError
 from src.core.paths import PARAMS
 from src.data.sources import check_name, facts_of
@@ -28,7 +28,7 @@ def parse_params(tree: Mapping[str, Any], path: Path = PARAMS) -> Params:
     """`tree` as the whole of params.yaml; UserError if it is invalid or does not fit the data."""
     params = parse(Params, tree, path)
     try:
-        for check in (_names, _overlap, _image_size, _splits, _batches, _rehearsal, _students):
+        for check in (_names, _overlap, _image_size, _splits, _batches, _rehearsal, _smaller):
             check(params)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
@@ -65,21 +65,23 @@ def _splits(params: Params) -> None:
 
 
 def _batches(params: Params) -> None:
-    _check_batch(params, "train", params.data.source, "all")
-    _check_batch(params, "finetune", params.data.target, params.finetune.labels_per_class)
+    _check_batch(params, "train", params.train, params.data.source, "all")
+    labels = params.finetune.labels_per_class
+    _check_batch(params, "finetune", params.finetune, params.data.target, labels)
 
 
-def _check_batch(params: Params, section: str, dataset: str, labels: object) -> None:
+def _check_batch(
+    params: Params, section: str, config: TrainConfig, dataset: str, labels: object
+) -> None:
     images = _images_per_class(dataset)
     per_class = images - params.data.val_images(images)
     if isinstance(labels, int):
         per_class = min(per_class, labels)
     most = per_class * len(facts_of(dataset).classes)
-    batch_size = getattr(params, section).batch_size
-    if batch_size > most:
+    if config.batch_size > most:
         raise UserError(
             f"{section}.batch_size: should be at most {most}, the number of training images, "
-            f"not {batch_size}"
+            f"not {config.batch_size}"
         )
 
 
@@ -92,20 +94,22 @@ def _rehearsal(params: Params) -> None:
         )
 
 
-def _students(params: Params) -> None:
-    check_students(params, params.compress.make)
+def _smaller(params: Params) -> None:
+    check_smaller(params, params.compress.make)
 
 
-def check_students(params: Params, names: Iterable[str]) -> None:
-    """Raise UserError if the networks that these smaller models need cannot be.
+def check_smaller(params: Params, names: Iterable[str]) -> None:
+    """Raise UserError if these smaller models cannot be made.
 
     Nothing is said of those that nobody asks for: they may not fit another `model.name`.
     """
-    facts = facts_of(params.data.source)
-    for name in (each for wanted in names for each in params.compress.line(wanted)):
-        way, key = params.compress.models[name], f"compress.models.{name}.network"
-        if isinstance(way, StudentConfig):
-            network = parse(_Network, {"model": way.values(params.model)}, Path(key)).model
+    facts, compress = facts_of(params.data.source), params.compress
+    for name in compress.with_parents(names):
+        config, key = compress.models[name], f"compress.models.{name}.network"
+        if not isinstance(config, Int8Config):
+            _check_batch(params, "compress.train", compress.train, params.data.source, "all")
+        if isinstance(config, StudentConfig):
+            network = parse(_Network, {"model": config.values(params.model)}, Path(key)).model
             try:
                 network.check_image(facts.height, facts.width)
             except UserError as error:

@@ -27,7 +27,7 @@ class Subject:
     learned: tuple[str, ...]  # the data that its weights come from
     tests: tuple[str, ...]  # the test sets that it meets
     baseline: bool = False  # only there to be compared with
-    original: str = ""  # of a smaller model: the subject that it was made of
+    original: str = ""  # of a smaller model: the subject that it was made from
 
 
 SUBJECTS = (
@@ -60,7 +60,7 @@ def subjects(config: CompressConfig) -> tuple[Subject, ...]:
 
 
 def _smaller(name: str, config: CompressConfig) -> Subject:
-    """It is for the data of the model that it was made of, and has learned from the same."""
+    """It is for the data of the model that it was made from, and has learned from the same."""
     original = next(subject for subject in SUBJECTS if subject.name == config.original)
     path = paths.COMPRESSED / f"{name}.safetensors"
     return replace(original, name=name, title=name, path=path, original=original.name)

@@ -35,14 +35,19 @@ class Engine(Protocol):
 class Onnx:
     """An exported file. It needs no torch, so a prediction starts in a third of the time."""
 
-    def __init__(self, content: bytes, name: str) -> None:
-        """name: in errors. Raises UserError for a file that `src.export` did not write."""
+    def __init__(self, content: bytes, name: str, threads: int = 0) -> None:
+        """name: in errors; threads: 0 for as many as there are cores.
+
+        Raises UserError for a file that `src.export` did not write.
+        """
         # Imported here, so that what uses the other engine does without it.
         import onnxruntime
 
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
         try:
             self._session = onnxruntime.InferenceSession(
-                content, providers=["CPUExecutionProvider"]
+                content, options, providers=["CPUExecutionProvider"]
             )
             self.about: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
             self.usage = Usage.from_tree(json.loads(self.about[USAGE]))

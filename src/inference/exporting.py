@@ -29,7 +29,7 @@ from src.inference.engines import (
 from src.inference.served import Served
 from src.inference.usage import Usage, sha256
 from src.models.checkpoint import Checkpoint, to_bytes
-from src.models.converting import converted, followed
+from src.models.converting import converted, joined
 from src.models.graph import Graph
 
 if TYPE_CHECKING:
@@ -100,14 +100,17 @@ def export(weights: Path, to: Path) -> Export:
     return Export(engine, parity, images)
 
 
-def as_exported(checkpoint: Checkpoint) -> tuple[Onnx, int]:
-    """A model as its exported file would run it, and the bytes of that file without what evaluate
-    would have found out."""
+def as_exported(checkpoint: Checkpoint, threads: int) -> tuple[Onnx, int]:
+    """A model as its exported file would run it, on so many threads, and the bytes of that file.
+
+    It is one of a model that has not been evaluated: without what tells unfamiliar images, which
+    has the same size for all models of such images.
+    """
     weights = sha256(to_bytes(checkpoint))
     usage = Usage(weights, checkpoint.classes, checkpoint.image_shape)
     model = _converted(Served(copy.deepcopy(checkpoint.model), usage, None).eval())
     content = _with(model, {USAGE: json.dumps(usage.as_tree())})
-    return Onnx(content, "a model"), len(content)
+    return Onnx(content, "a model", threads), len(content)
 
 
 def test_images(usage: Usage, weights: Path) -> ImageSet:
@@ -152,7 +155,7 @@ def _converted(served: Served) -> "ModelProto":
         return converted(served, {"pixels": pixels}, Outputs._fields)
     logits = torch.zeros(2, len(usage.classes))
     after = {"pixels": pixels, "logits": logits}
-    return followed(model.content, converted(_Beside(served), after, Outputs._fields[1:]))
+    return joined(model.content, converted(_Beside(served), after, Outputs._fields[1:]))
 
 
 def _with(proto: "ModelProto", about: dict[str, str]) -> bytes:

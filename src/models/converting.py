@@ -43,19 +43,19 @@ def converted(
     return proto
 
 
-def followed(first: bytes, second: "ModelProto") -> "ModelProto":
+def joined(first: bytes, second: "ModelProto") -> "ModelProto":
     """Both graphs as one: the second takes what the first takes and makes, by name."""
     import onnx
     from onnx.compose import add_prefix
 
-    joined = onnx.load_from_string(first)
+    both = onnx.load_from_string(first)
     rest = add_prefix(second, "after/", rename_inputs=False, rename_outputs=False)
     for part in ("node", "initializer", "value_info", "output"):
-        getattr(joined.graph, part).extend(getattr(rest.graph, part))
+        getattr(both.graph, part).extend(getattr(rest.graph, part))
     for domain in rest.opset_import:
-        if domain not in joined.opset_import:
-            joined.opset_import.append(domain)
-    return joined
+        if domain not in both.opset_import:
+            both.opset_import.append(domain)
+    return both
 
 
 @contextmanager

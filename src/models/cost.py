@@ -6,13 +6,13 @@ from torch import Tensor, nn
 from src.models.network import Network
 
 
-def weighted(network: nn.Module) -> list[nn.Conv2d | nn.Linear]:
+def weight_layers(network: nn.Module) -> list[nn.Conv2d | nn.Linear]:
     """The layers that multiply, from the image upwards; the last is the output layer."""
     return [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
 
 
 def multiply_adds(network: Network, image_shape: tuple[int, int, int]) -> list[int]:
-    """Of each layer in `weighted`, for one image; additions of a bias do not count."""
+    """Of each layer in `weight_layers`, for one image; additions of a bias do not count."""
     found: list[int] = []
 
     def count(layer: nn.Module, _inputs: tuple[Tensor, ...], made: Tensor) -> None:
@@ -20,7 +20,7 @@ def multiply_adds(network: Network, image_shape: tuple[int, int, int]) -> list[i
         assert isinstance(weight, Tensor)
         found.append(made[0].numel() * weight[0].numel())
 
-    hooks = [layer.register_forward_hook(count) for layer in weighted(network)]
+    hooks = [layer.register_forward_hook(count) for layer in weight_layers(network)]
     was_training = network.training
     network.eval()
     with torch.inference_mode():

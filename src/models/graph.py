@@ -1,4 +1,4 @@
-"""A model that is an ONNX graph, as torch runs it: what a network of 8 bits is."""
+"""A model that is an ONNX graph, as torch runs it: what an 8-bit model is."""
 
 from typing import Any
 
@@ -26,6 +26,10 @@ class Graph(nn.Module):
         made = cls(len(content))
         made.graph.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
         return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies begin without the session, which cannot be copied."""
+        return {**self.__dict__, "_session": None}
 
     @property
     def content(self) -> bytes:

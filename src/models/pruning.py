@@ -3,6 +3,7 @@
 Whole units are taken away, so what remains is an ordinary network with smaller layers.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from src.core.errors import UserError
 from src.data.imageset import ImageSet, batches
 from src.models.build import assemble
 from src.models.checkpoint import Checkpoint
-from src.models.cost import multiply_adds, weighted
+from src.models.cost import multiply_adds, weight_layers
 from src.models.network import Network
 from src.models.scoring import as_pixels
 
@@ -24,11 +25,11 @@ BATCH = 50  # images whose gradients are added before they are squared
 def importances(network: Network, data: ImageSet) -> list[Tensor]:
     """How much the loss depends on each unit of each layer below the head, float64 [units] each.
 
-    It is the squared change of the loss to first order if the unit is taken away, summed over
-    batches; so it can be compared between layers. Source: Molchanov, Mallya, Tyree, Frosio and
-    Kautz, 2019.
+    It is the first-order estimate of the change in loss if the unit is removed, squared and summed
+    over batches; so it can be compared between layers. Source: Molchanov, Mallya, Tyree, Frosio
+    and Kautz, 2019.
     """
-    widths = [layer.weight.shape[0] for layer in weighted(network)[:-1]]
+    widths = [layer.weight.shape[0] for layer in weight_layers(network)[:-1]]
     device = network.mean.device
     gates = [torch.ones(width, device=device, requires_grad=True) for width in widths]
     found = [torch.zeros(width, dtype=torch.float64, device=device) for width in widths]
@@ -79,8 +80,8 @@ def least_costly(
     while total() > target:
         left = [layer for layer in range(len(orders)) if widths[layer + 1] > 1]
         if not left:
-            least = total() / sum(costs)
-            raise UserError(f"multiply_adds: should be at least {least:.2g}, not {share}")
+            least = math.ceil(1000 * total() / sum(costs)) / 1000
+            raise UserError(f"multiply_adds: should be at least {least}, not {share}")
         cheapest = min(left, key=price)
         gone[cheapest] += 1
         widths[cheapest + 1] -= 1
@@ -90,9 +91,11 @@ def least_costly(
 def prune(checkpoint: Checkpoint, data: ImageSet, share: float) -> Checkpoint:
     """A smaller copy, with at most `share` of the multiply-adds; data: training images.
 
-    Raises UserError if that is too few.
+    Raises UserError if that is too few, or if there is nothing to remove.
     """
     network, shape = checkpoint.network, checkpoint.image_shape
+    if not network.body:
+        raise UserError("the network has no channels and no hidden units that could be removed")
     kept = least_costly(
         importances(network, data),
         multiply_adds(network, shape),
@@ -115,7 +118,7 @@ def without(checkpoint: Checkpoint, kept: Sequence[Tensor]) -> Checkpoint:
     width = checkpoint.image_shape[0]
     inputs, outputs = torch.arange(width), [*kept, torch.arange(len(checkpoint.classes))]
     for old, new, units in zip(network.layers, smaller.layers, outputs, strict=True):
-        (layer,) = weighted(old)
+        (layer,) = weight_layers(old)
         each = layer.weight.shape[1] // width  # a channel is many inputs of a fully connected layer
         columns = (inputs[:, None] * each + torch.arange(each)).flatten()
         shapes = new.state_dict()

@@ -160,7 +160,7 @@ def _compress() -> Page:
         "model": texts(table["model"]),
         "parameters": counts(table["parameters"]),
         "multiply-adds": counts(table["multiply_adds"]),
-        "bytes": counts(table["bytes"]),
+        "KB": numbers(table["bytes"] / 1000, 0),
         "milliseconds, one image": numbers(1000 * table["seconds_1"], 2),
         "times as fast": numbers(table["faster_1"], 1),
         "milliseconds, 64 images": numbers(1000 * table["seconds_64"], 2),
@@ -168,18 +168,22 @@ def _compress() -> Page:
         "validation images": with_interval(table, "val"),
         "source": with_interval(table, "source"),
         "target": with_interval(table, "target"),
-        "points from the original": points(table, "difference", "low", "high"),
+        "difference from the original, points": numbers(100 * table["difference"], 2),
         "McNemar's p": small(table["p"]),
+        "over the same network alone, points": points(
+            table, "over_alone", "over_alone_lo", "over_alone_hi"
+        ),
         "corrupted": percents(table["corrupted"]),
         "calibration error": percents(table["ece"]),
         "seeds": counts(table["seeds"]),
         "seconds of training": numbers(table["seconds"], 0),
     }
     words = [
-        "Accuracies are means over the seeds, with 95 % intervals for so many images; all else is "
-        "of the model of the first seed. A file is what `src.export` writes; its time is compared "
-        "with that of the original in the same run. Choose by the validation images: the test "
-        "images are read for this page only.",
+        "Accuracies and calibration errors are means over the seeds; intervals are for so many "
+        "images. Size, time and accuracy on corrupted images are of the model of the first seed. "
+        "Sizes are of ONNX files of models that have not been evaluated; times are on one thread, "
+        "compared with the original's in the same run. McNemar's p is corrected for all models "
+        "(Holm). Choose by the validation images: test images are read for this page only.",
         *_summary(paths.COMPRESS),
     ]
     sections = [
@@ -188,26 +192,29 @@ def _compress() -> Page:
             words,
             [Table("size, speed and accuracy", columns)],
             [paths.COMPRESS / "pareto.svg"],
-        ),
-        Section(
-            "Sensitivity",
-            ["Accuracy without the least important units of one layer, before any training."],
-            [_lost()],
-            [paths.COMPRESS / "sensitivity.svg"],
-        ),
+        )
     ]
+    if (paths.COMPRESS / "sensitivity.csv").exists():  # not of a network without hidden units
+        sections.append(
+            Section(
+                "Sensitivity",
+                ["Accuracy without the least important units of one layer, before any training."],
+                [_sensitivity()],
+                [paths.COMPRESS / "sensitivity.svg"],
+            )
+        )
     return Page("Smaller models", ["What do pruning, distillation and 8 bits cost?"], sections)
 
 
-def _lost() -> Table:
+def _sensitivity() -> Table:
     table = read_table(paths.COMPRESS / "sensitivity.csv")
     columns = {
         "layer": texts(table["layer"]),
-        "taken away": percents(table["taken"]),
+        "removed": percents(table["removed"]),
         "units left": counts(table["units"]),
         "validation images": with_interval(table, "accuracy"),
     }
-    return Table("accuracy by layer and share taken away", columns, closed=True)
+    return Table("accuracy by layer and share removed", columns, closed=True)
 
 
 def _summary(folder: Path) -> list[str]:

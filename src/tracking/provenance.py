@@ -58,27 +58,14 @@ class Execution:
 
 
 def declared() -> dict[str, dict[str, Any]]:
-    """The stages of dvc.yaml by name; of one with a matrix, one for each of its values."""
-    params, found = read(PARAMS), dict[str, dict[str, Any]]()
-    for name, stage in read(DVC_YAML)["stages"].items():
-        matrix = stage.pop("matrix", None)
-        if matrix is None:
-            found[name] = stage
-            continue
-        [(key, values)] = matrix.items()
-        for value in value_at(params, values.strip("${}")):
-            found[f"{name}@{value}"] = _filled(stage, {**params, "item": {key: value}})
-    return found
-
-
-def _filled(stage: Mapping[str, Any], tree: Mapping[str, Any]) -> dict[str, Any]:
-    """With values of the tree in the place of their names, as DVC does it."""
+    """The stages of dvc.yaml by name, with values of params.yaml in the place of their names."""
+    params = read(PARAMS)
 
     def value(named: re.Match[str]) -> str:
-        return str(value_at(tree, named[1]))
+        return str(value_at(params, named[1]))
 
-    filled: dict[str, Any] = json.loads(NAMED.sub(value, json.dumps(stage)))
-    return filled
+    stages: dict[str, Any] = json.loads(NAMED.sub(value, json.dumps(read(DVC_YAML)["stages"])))
+    return stages
 
 
 def running(stage: str) -> Execution:
@@ -171,14 +158,11 @@ def downstream(stage: str) -> list[str]:
 def upstream(stage: str) -> list[str]:
     """The stages whose outputs `stage` reads."""
     stages = declared()
-    deps = {Path(dep) for dep in stages[stage]["deps"]}
-    made = {
-        name: (*each.get("outs", ()), *each.get("metrics", ())) for name, each in stages.items()
-    }
+    deps = set(stages[stage]["deps"])
     return [
         name
-        for name, outs in made.items()
-        if any(deps & {Path(out), Path(out).parent} for out in outs)  # or the folder that it is in
+        for name, other in stages.items()
+        if deps & {*other.get("outs", ()), *other.get("metrics", ())}
     ]
 
 

@@ -1,21 +1,17 @@
 """Train a smaller network on the answers of a larger one."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from src.config.compression import DistilConfig
-from src.config.networks import ModelConfig
 from src.config.sections import TrainConfig
 from src.core.progress import Reporter
-from src.core.runtime import generator
-from src.data.imageset import TrainVal
-from src.models.build import assemble
+from src.data.imageset import ImageSet, TrainVal
 from src.models.checkpoint import Checkpoint
-from src.models.network import initialise
+from src.models.network import Network
 from src.training.fit import fit
 from src.training.optim import LayerPlan
 from src.training.scratch import Trained
@@ -29,8 +25,17 @@ class DistilStep(Step):
     see the same augmented images. Source: Hinton, Vinyals and Dean, 2015.
     """
 
-    def __init__(self, teacher: nn.Module, distil: DistilConfig, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(
+        self,
+        model: Network,
+        config: TrainConfig,
+        plan: Sequence[LayerPlan],
+        data: ImageSet,
+        seed: int,
+        teacher: nn.Module,
+        distil: DistilConfig,
+    ) -> None:
+        super().__init__(model, config, plan, data, seed)
         self._teacher, self._distil = teacher.eval(), distil
 
     def loss(self, pixels: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
@@ -50,15 +55,6 @@ class DistilStep(Step):
         return weight * temperature**2 * distance + (1 - weight) * own
 
 
-def fresh_student(model: ModelConfig, teacher: Checkpoint, seed: int) -> Checkpoint:
-    """A network with fresh weights that takes the teacher's images and names its classes."""
-    mean, std = (part.flatten().tolist() for part in (teacher.network.mean, teacher.network.std))
-    network = assemble(model, teacher.image_shape, len(teacher.classes), mean, std)
-    initialise(network, model.initialisation, generator(seed, "weights"))
-    network.to(teacher.network.mean.device).to(memory_format=torch.channels_last)
-    return Checkpoint(network, model, teacher.image_shape, teacher.classes)
-
-
 def distil(
     student: Checkpoint,
     teacher: Checkpoint,
@@ -68,8 +64,8 @@ def distil(
     seed: int,
     reporters: Sequence[Reporter] = (),
 ) -> Trained:
-    """Fit the student, in place, to images of the teacher's classes."""
+    """Fit the student, in place; data, teacher and student have the same classes."""
     network = student.network
     plan = [LayerPlan()] * len(network.layers)
-    step = DistilStep(teacher.model, distil_config, network, config, plan, data.train, seed)
+    step = DistilStep(network, config, plan, data.train, seed, teacher.model, distil_config)
     return Trained(student, fit(step, data, seed, reporters))

@@ -14,11 +14,11 @@ from src.data.imageset import ImageSet, TrainVal, join
 from src.models.checkpoint import Checkpoint, from_bytes, to_bytes
 from src.models.pruning import prune
 from src.models.scoring import Predictions, predict
-from src.training.distil import distil, fresh_student
+from src.training.distil import distil
 from src.training.finetune import Labels, finetune, limit_labels, rehearse
 from src.training.folds import draw_folds, train_without
 from src.training.result import Result
-from src.training.scratch import Trained, train_from_scratch
+from src.training.scratch import Trained, train_from_scratch, untrained
 
 Images = Mapping[str, ImageSet]  # by role and split: source.train, target.test
 HELD_OUT = "held_out"  # the image set that a fold's model predicts
@@ -68,7 +68,7 @@ class Fold(Job):
     folds: int
 
 
-class Lessons(NamedTuple):
+class LearnedFrom(NamedTuple):
     """Which images a model has learned from.
 
     home: the data that it is for, source or target. A model for the target has learned from both
@@ -93,7 +93,7 @@ class Smaller(Job):
     """From a larger model, its parent, on images that this has learned from."""
 
     parent: bytes = field(repr=False)  # the content of its file
-    lessons: Lessons
+    learned_from: LearnedFrom
     distil: DistilConfig
 
 
@@ -150,19 +150,19 @@ def _fold(job: Fold, images: Images, reporters: Sequence[Reporter]) -> "Done":
 
 
 def _student(job: Student, images: Images, reporters: Sequence[Reporter]) -> "Done":
-    data, parent = _lessons_and_parent(job, images)
-    student = fresh_student(job.model, parent, job.seed)
+    data, parent = _data_and_parent(job, images)
+    student = untrained(job.model, data.train, job.seed)
     return distil(student, parent, job.train, job.distil, data, job.seed, reporters), {}
 
 
 def _pruned(job: Pruned, images: Images, reporters: Sequence[Reporter]) -> "Done":
-    data, parent = _lessons_and_parent(job, images)
+    data, parent = _data_and_parent(job, images)
     pruned = prune(parent, data.train, job.multiply_adds)
     return distil(pruned, parent, job.train, job.distil, data, job.seed, reporters), {}
 
 
-def _lessons_and_parent(job: Smaller, images: Images) -> tuple[TrainVal, Checkpoint]:
-    data = job.lessons.of(images)
+def _data_and_parent(job: Smaller, images: Images) -> tuple[TrainVal, Checkpoint]:
+    data = job.learned_from.of(images)
     return data, from_bytes(job.parent, data.train.labels.device)
 
 

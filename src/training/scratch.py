@@ -23,6 +23,18 @@ class Trained:
     fit: Fit
 
 
+def untrained(config: ModelConfig, data: ImageSet, seed: int) -> Checkpoint:
+    """The network that `config` describes, for such images and on their device.
+
+    `seed` draws the weights.
+    """
+    shape, classes = data.image_shape, data.classes
+    weights = generator(seed, "weights")
+    model = build_model(config, shape, len(classes), data.mean, data.std, weights)
+    model.to(data.labels.device).to(memory_format=torch.channels_last)
+    return Checkpoint(model, config, shape, classes)
+
+
 def train_from_scratch(
     model_config: ModelConfig,
     config: TrainConfig,
@@ -35,17 +47,7 @@ def train_from_scratch(
 
     `seed` draws the weights, the batches, the augmentation and the dropout.
     """
-    model = build_model(
-        model_config,
-        train_set.image_shape,
-        len(train_set.classes),
-        train_set.mean,
-        train_set.std,
-        generator(seed, "weights"),
-    )
-    model = model.to(train_set.labels.device).to(memory_format=torch.channels_last)
-    plan = [LayerPlan()] * len(model.layers)
-    step = Step(model, config, plan, train_set, seed)
-    history = fit(step, TrainVal(train_set, val_set), seed, reporters)
-    checkpoint = Checkpoint(model, model_config, train_set.image_shape, train_set.classes)
-    return Trained(checkpoint, history)
+    checkpoint = untrained(model_config, train_set, seed)
+    plan = [LayerPlan()] * len(checkpoint.network.layers)
+    step = Step(checkpoint.network, config, plan, train_set, seed)
+    return Trained(checkpoint, fit(step, TrainVal(train_set, val_set), seed, reporters))

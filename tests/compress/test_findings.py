@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,12 @@ from src.compress.findings import as_markdown, by_seed, choice, distillation, fr
 from src.compress.measure import Cost, Model
 from src.compress.plan import Key
 from src.compress.sensitivity import SHARES, sensitivity
+from src.config.compression import ALONE
 from src.core.stats import wilson
 from src.data.imageset import TrainVal
 from src.data.splits import Splits
 from src.evaluation.predictions import Evaluation
-from src.models.cost import weighted
+from src.models.cost import weight_layers
 from src.models.scoring import predict
 from tests.in_use import trained
 
@@ -56,59 +58,74 @@ MODELS = [
 ]
 
 
-def test_a_row_has_the_mean_over_seeds_and_the_first_seed_beside_the_original() -> None:
+def test_a_row_has_means_over_the_seeds_and_the_cost_of_the_first() -> None:
     table = summarise(MODELS).set_index("model")
     assert [*table.index] == ["base", "half", "tiny"]
     half, base = table.loc["half"], table.loc["base"]
     assert half["source"] == pytest.approx(1 - 14 / N)
     assert (half["source_lo"], half["source_hi"]) == wilson(N - 14, N)  # of the mean accuracy
-    assert half["difference"] == pytest.approx(-2 / N)
-    assert half["p"] == 0.5  # of two images that changed, by McNemar's exact test
-    assert (base["difference"], base["p"], base["seeds"], half["seeds"]) == (0.0, 1.0, 1, 2)
-    assert base["source_lo"] < base["source"] < base["source_hi"]
+    assert half["difference"] == pytest.approx(-4 / N)
+    # Of six images that one of both trainings has lost, by the sign test; times one other model.
+    assert half["p"] == pytest.approx(2 * 0.5**6)
+    assert (base["seeds"], half["seeds"]) == (1, 2)
+    assert np.isnan([base["difference"], base["p"], half["over_alone"]]).all()
     assert (half["bytes"], half["seconds_64"], half["faster_1"]) == (500, 0.02, 2.0)
     assert "| half " in as_markdown(table.reset_index())
 
 
 def test_every_seed_is_shown_where_there_are_several() -> None:
-    alone = pd.DataFrame([("base", 0, 0.95)], columns=["model", "seed", "home_test"])
-    both = pd.concat([alone, outcomes([0.99, 0.98], [0.97, 0.96])])
-    shown = by_seed(both, "source").splitlines()
+    rows = [("base", 0, 0.95), ("student", 0, 0.99), ("student", 1, 0.98)]
+    outcomes = pd.DataFrame(rows, columns=["model", "seed", "home_test"])
+    shown = by_seed(outcomes, "source").splitlines()
     assert [[cell.strip() for cell in line.strip("|").split("|")] for line in shown[2:]] == [
         ["student", "99.00", "98.00"],
-        ["student-alone", "97.00", "96.00"],
     ]
-    assert not by_seed(alone, "source")
+    assert not by_seed(outcomes.head(2), "source")
 
 
 def test_the_smallest_that_validation_images_do_not_tell_to_be_worse_is_chosen() -> None:
     """Three mistakes may be chance, thirty are not; the test images play no part."""
     said = choice(MODELS)
-    assert said.endswith("half, 500 of 1,000 bytes")
+    assert ": half, 500 of 1,000 bytes, -1.50 points (95 % interval " in said
     better_on_test = [MODELS[0], model("tiny", 0, 0, 10, val_wrong=30)]
-    assert choice(better_on_test).endswith("base, 1,000 of 1,000 bytes")
+    assert ": base, 1,000 of 1,000 bytes, +0.00 points" in choice(better_on_test)
+    alone = [MODELS[0], model(f"student{ALONE}", 0, 10, 10)]
+    assert ": base, " in choice(alone)  # which the pipeline does not make
 
 
-def outcomes(taught: Sequence[float], alone: Sequence[float]) -> pd.DataFrame:
-    rows = [("student", seed, value) for seed, value in enumerate(taught)]
-    rows += [("student-alone", seed, value) for seed, value in enumerate(alone)]
-    return pd.DataFrame(rows, columns=["model", "seed", "home_test"])
+def judged(taught: Sequence[int], alone: Sequence[int]) -> str:
+    """What is said of a student and of the same network alone, by their mistakes for each seed."""
+    models = [model("student", seed, wrong, 10) for seed, wrong in enumerate(taught)]
+    models += [model(f"student{ALONE}", seed, wrong, 10) for seed, wrong in enumerate(alone)]
+    table = summarise([MODELS[0], *models])
+    [sentence] = distillation(table)
+    assert sentence.startswith("student against the same network trained alone: ")
+    [gain] = 100 * table.loc[table["model"] == "student", "over_alone"]
+    assert f"{gain:+.2f} points on test images" in sentence
+    assert f"| {gain:+.2f} " in as_markdown(table)
+    return sentence
 
 
 @pytest.mark.parametrize(
     ("alone", "said"),
     [
-        (
-            [0.90, 0.91, 0.92],
-            "+2.00 points on test images, mean of 3 seeds (95 % interval +2.00",
-        ),
-        ([0.90, 0.95, 0.91], "no difference can be told"),
+        ([20, 19, 18], "+4.00: distillation pays)"),
+        ([20, 9, 12], "no difference can be told)"),
+        ([4, 3, 2], "-4.00: distillation does harm)"),
     ],
 )
-def test_distillation_is_judged_by_pairs_of_one_seed(alone: list[float], said: str) -> None:
-    [sentence] = distillation(outcomes([0.92, 0.93, 0.94], alone))
-    assert sentence.startswith("student against the same network trained alone: ")
-    assert said in sentence
+def test_distillation_is_judged_by_pairs_of_one_seed(alone: list[int], said: str) -> None:
+    assert judged([12, 11, 10], alone).endswith(said)
+
+
+def test_one_seed_or_none_in_common_gives_no_interval() -> None:
+    assert judged([12], [10]).endswith(
+        "-1.00 points on test images (one seed alone gives no interval)"
+    )
+    models = [MODELS[0], model("student", 0, 12, 10), model(f"student{ALONE}", 0, 10, 10)]
+    apart = [*models[:2], replace(models[2], key=Key(f"student{ALONE}", 1))]
+    assert not [*distillation(summarise(apart))]
+    assert not [*distillation(summarise([models[0], models[2]]))]  # its training has failed
 
 
 def test_the_front_has_what_nothing_beats_in_both() -> None:
@@ -120,10 +137,10 @@ def test_the_front_has_what_nothing_beats_in_both() -> None:
 def test_each_layer_is_pruned_alone(few: Splits) -> None:
     checkpoint = trained(few)
     table = sensitivity(checkpoint, TrainVal(few.train, few.val)).tables["sensitivity.csv"]
-    layers = weighted(checkpoint.model)[:-1]
+    layers = weight_layers(checkpoint.model)[:-1]
     assert len(table) == len(layers) * len(SHARES)
     whole = float((predict(checkpoint.model, few.val).argmax(1) == few.val.labels).double().mean())
-    assert set(table.loc[table["taken"] == 0, "accuracy"]) == {whole}
+    assert set(table.loc[table["removed"] == 0, "accuracy"]) == {whole}
     for (_, rows), layer in zip(table.groupby("layer"), layers, strict=True):
         units = layer.weight.shape[0]
         assert rows["units"].tolist() == [max(1, round((1 - share) * units)) for share in SHARES]

@@ -4,13 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from src.compress.sensitivity import sensitivity
 from src.config.networks import MlpConfig, ModelConfig
 from src.core.errors import UserError
 from src.core.runtime import generator
+from src.data.imageset import TrainVal
 from src.data.splits import Splits
 from src.models.build import build_model
 from src.models.checkpoint import Checkpoint
-from src.models.cost import multiply_adds, weighted
+from src.models.cost import multiply_adds, weight_layers
 from src.models.pruning import importances, least_costly, prune, without
 from src.models.scoring import as_pixels, predict
 from src.training.scratch import train_from_scratch
@@ -26,6 +28,9 @@ MLP = MlpConfig(
 )
 CNN = shrunk().model
 BARE = CNN.model_copy(update={"batch_norm": False, "hidden": (), "activation": "tanh"})
+STRIDED = CNN.model_copy(
+    update={"strides": (2, 1), "padding": "valid", "pool": "average", "activation": "prelu"}
+)
 
 
 def fresh(few: Splits, config: ModelConfig) -> Checkpoint:
@@ -39,12 +44,12 @@ def fresh(few: Splits, config: ModelConfig) -> Checkpoint:
     return Checkpoint(model.eval(), config, train.image_shape, train.classes)
 
 
-@pytest.mark.parametrize("config", [CNN, BARE, MLP], ids=["cnn", "bare", "mlp"])
+@pytest.mark.parametrize("config", [CNN, BARE, STRIDED, MLP], ids=["cnn", "bare", "strided", "mlp"])
 def test_what_remains_computes_as_the_whole_would_without_the_others(
     few: Splits, config: ModelConfig
 ) -> None:
     whole = fresh(few, config)
-    widths = [layer.weight.shape[0] for layer in weighted(whole.model)[:-1]]
+    widths = [layer.weight.shape[0] for layer in weight_layers(whole.model)[:-1]]
     kept = [torch.arange(0, width, 2) for width in widths]
     smaller = without(whole, kept)
     assert sum(w.numel() for w in smaller.model.parameters()) < sum(
@@ -65,14 +70,14 @@ def masked(made: Tensor, units: Tensor) -> Tensor:
 
 def test_a_unit_that_does_nothing_matters_least(few: Splits) -> None:
     whole = fresh(few, BARE)
-    first, *_ = weighted(whole.model)
+    first, *_ = weight_layers(whole.model)
     with torch.no_grad():
         first.weight[2] = 0.0
         assert first.bias is not None
         first.bias[2] = 0.0
     importance = importances(whole.network, few.train)
     assert [len(each) for each in importance] == [
-        layer.weight.shape[0] for layer in weighted(whole.model)[:-1]
+        layer.weight.shape[0] for layer in weight_layers(whole.model)[:-1]
     ]
     assert importance[0][2] == 0.0 < importance[0].max()
 
@@ -109,6 +114,13 @@ def test_units_go_in_order_of_importance_for_what_they_save() -> None:
 def test_more_than_all_but_one_unit_cannot_go(few: Splits) -> None:
     with pytest.raises(UserError, match=r"multiply_adds: should be at least 0\.\d+, not 0.0001"):
         prune(fresh(few, CNN), few.train, 0.0001)
+
+
+def test_a_network_without_units_cannot_be_pruned(few: Splits) -> None:
+    bare = fresh(few, MLP.model_copy(update={"hidden": ()}))
+    with pytest.raises(UserError, match="no channels and no hidden units that could be removed"):
+        prune(bare, few.train, 0.5)
+    assert not sensitivity(bare, TrainVal(few.train, few.val)).tables
 
 
 def test_multiply_adds_are_those_of_the_layers(few: Splits) -> None:

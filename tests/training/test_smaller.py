@@ -1,4 +1,4 @@
-"""Smaller models are made of their parents, step by step, as params.yaml describes them."""
+"""Smaller models are made from their parents, as params.yaml describes them."""
 
 from dataclasses import replace
 from typing import cast
@@ -7,16 +7,18 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from src.config.compression import DistilConfig
+from src.config.compression import DistilConfig, PrunedConfig
+from src.core.errors import UserError
 from src.core.progress import Reporter
 from src.data.splits import Splits
 from src.models.checkpoint import Checkpoint, from_bytes, to_bytes
 from src.models.graph import Graph
+from src.models.quantising import quantise
 from src.models.scoring import as_pixels
-from src.training.distil import DistilStep, fresh_student
+from src.training.distil import DistilStep
 from src.training.jobs import Images, Pruned, Student, run_job
 from src.training.optim import LayerPlan
-from src.training.scratch import train_from_scratch
+from src.training.scratch import train_from_scratch, untrained
 from src.training.smaller import SmallerParams, make
 from tests.conftest import shrunk
 from tests.in_use import trained
@@ -53,10 +55,10 @@ class Epochs(Reporter):
 def test_the_loss_is_the_distance_to_the_teacher_and_to_the_labels(
     base: Checkpoint, few: Splits
 ) -> None:
-    student = fresh_student(PARAMS.model, base, 0)
+    student = untrained(PARAMS.model, few.train, 0)
     config = DistilConfig(temperature=2.0, weight=0.75)
     plan = [LayerPlan()] * len(student.network.layers)
-    step = DistilStep(base.model, config, student.network, PARAMS.train, plan, few.train, 0)
+    step = DistilStep(student.network, PARAMS.train, plan, few.train, 0, base.model, config)
     pixels, labels = as_pixels(few.train.images[:8]), few.train.labels[:8]
     logits = student.model(pixels)
     taught = (base.model(pixels) / 2).softmax(1)
@@ -77,31 +79,47 @@ def test_without_its_teacher_a_student_is_trained_as_the_base_model_is(
     assert run_job(job, images).model != to_bytes(here.checkpoint)
 
 
-def test_a_smaller_model_is_made_through_what_it_is_made_of(
+def test_a_smaller_model_is_what_its_training_gives(
     base: Checkpoint, few: Splits, images: Images
 ) -> None:
-    original = to_bytes(base)
+    original, reporter = to_bytes(base), Epochs()
     job = SMALLER.job("pruned", original, SMALLER.seed)
     assert isinstance(job, Pruned)
-    watching, tracked = Epochs(), Epochs()
-    made = from_bytes(make("pruned-int8", SMALLER, original, images, watching, tracked), CPU)
+    pruned = make("pruned", SMALLER, original, images, [reporter])
+    assert pruned == run_job(job, images).model
+    assert reporter.count == SMALLER.compress.train.epochs
+    made = from_bytes(make("pruned-int8", SMALLER, pruned, images, [reporter]), CPU)
     assert isinstance(made.model, Graph)
-    pruned = run_job(job, images).model
-    assert pruned
     assert made.config == from_bytes(pruned, CPU).config != base.config
-    assert (watching.count, tracked.count) == (SMALLER.compress.train.epochs, 0)
-    assert make("pruned", SMALLER, original, images, watching, tracked) == pruned
-    assert tracked.count == SMALLER.compress.train.epochs
+    assert reporter.count == SMALLER.compress.train.epochs
+
+
+def test_a_share_that_cannot_be_is_told_with_its_key(base: Checkpoint, images: Images) -> None:
+    models = {"tiny": PrunedConfig(type="pruned", parent="original", multiply_adds=1e-6)}
+    config = SMALLER.compress.model_copy(update={"models": models})
+    params = SMALLER.model_copy(update={"compress": config})
+    with pytest.raises(UserError, match=r"^compress\.models\.tiny: multiply_adds: should be at"):
+        make("tiny", params, to_bytes(base), images, [])
+
+
+def test_8_bits_are_measured_on_the_data_that_the_model_is_for(
+    base: Checkpoint, images: Images
+) -> None:
+    config = SMALLER.compress.model_copy(update={"original": "finetuned"})
+    params = SMALLER.model_copy(update={"compress": config})
+    source, target = (make("int8", each, to_bytes(base), images, []) for each in (SMALLER, params))
+    assert source == to_bytes(quantise(base, images["source.train"])) != target
+    assert target == to_bytes(quantise(base, images["target.train"]))
 
 
 def test_a_model_for_the_target_learns_from_both(images: Images) -> None:
     config = SMALLER.compress.model_copy(update={"original": "finetuned"})
     params = SMALLER.model_copy(update={"compress": config})
-    learned = params.lessons.of(images)
+    learned = params.learned_from.of(images)
     few = 10 * cast(int, params.finetune.labels_per_class)
     assert len(learned.train) == few + 400
     assert learned.val is images["target.val"]
     others = replace(images["source.train"], classes=tuple("abcdefghij"))
-    alone = params.lessons.of({**images, "source.train": others})
+    alone = params.learned_from.of({**images, "source.train": others})
     assert len(alone.train) == few
-    assert SMALLER.lessons.of(images).train is images["source.train"]
+    assert SMALLER.learned_from.of(images).train is images["source.train"]

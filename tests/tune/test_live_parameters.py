@@ -21,10 +21,11 @@ from src.data.checks import parse_params
 from src.data.splits import Splits, read_splits
 from src.evaluation.accuracy import details
 from src.evaluation.predictions import evaluate_all
-from src.evaluation.subjects import SUBJECTS
+from src.evaluation.subjects import SUBJECTS, TENSORS
 from src.models.checkpoint import to_bytes
 from src.training.finetune import finetune, limit_labels, rehearse
 from src.training.scratch import train_from_scratch
+from src.training.smaller import ORIGINALS, SmallerParams, make
 from src.tune.confirm import Candidate, candidates
 from src.tune.samplers import build_pruner, build_sampler
 from src.tune.space import Space
@@ -32,11 +33,11 @@ from tests.conftest import PARAMS, ROOT
 from tests.tune.conftest import BeginStudy
 
 SGD = {"optimizer.name": "sgd"}
-STEPS = {"schedule.name": "step", "schedule.step_epochs": 1}
+STEPS = {"schedule.name": "step", "schedule.step_epochs": 1, "epochs": 2}
 FLAT = {"schedule.name": "constant"}
 WORSE = {**FLAT, "optimizer.learning_rate": 0.5, "epochs": 3}  # the first epoch is not the last
 
-# Of train and finetune, which have them in common.
+# Of train, finetune and compress.train, which have them in common.
 TRAINING: dict[str, tuple[Any, dict[str, Any]]] = {
     "epochs": (3, {}),
     "batch_size": (16, {}),
@@ -85,6 +86,21 @@ LIVE: dict[str, tuple[Any, dict[str, Any]]] = {
         for section in ("train", "finetune")
         for key, (value, others) in TRAINING.items()
     },
+    **{
+        f"compress.train.{key}": (
+            value,
+            {f"compress.train.{name}": each for name, each in others.items()},
+        )
+        for key, (value, others) in TRAINING.items()
+    },
+    "compress.original": ("finetuned", {}),
+    "compress.make": (["int8"], {}),
+    "compress.models": (
+        {"student": {"type": "student", "parent": "original", "network": {"hidden": [3]}}},
+        {},
+    ),
+    "compress.distil.temperature": (1.0, {}),
+    "compress.distil.weight": (0.1, {}),
     "finetune.strategy": ("head", {}),
     "finetune.layer_decay": (0.1, {}),
     "finetune.labels_per_class": (2, {"finetune.batch_size": 5}),
@@ -100,8 +116,10 @@ LIVE: dict[str, tuple[Any, dict[str, Any]]] = {
 
 
 def test_the_table_has_every_key_of_the_file() -> None:
+    named = ("tune.space", "compress.models")  # whose keys are names
     keys = {
-        "tune.space" if "tune.space" in key else key for key in flatten(read(ROOT / "params.yaml"))
+        next((whole for whole in named if key.startswith(whole)), key)
+        for key in flatten(read(ROOT / "params.yaml"))
     }
     assert keys == set(LIVE)
 
@@ -141,7 +159,20 @@ def results(few: Splits, raw: Any) -> Any:
         drawn = details(found, params.evaluate.mistakes).figures
         return found["base"]["source"].metrics["ece"], [each.get_label() for each in drawn.values()]
 
-    sections = {"data": split, "finetune": tuned, "evaluate": evaluated}
+    def smaller(params: Params) -> dict[str, bytes]:
+        sections = params.model_dump(include={*SmallerParams.model_fields})
+        images = {
+            f"{role}.{name}": few.train.subset(torch.arange(64))
+            for role in TENSORS
+            for name in ("train", "val")
+        }
+        original = trained(parsed({"seed": [*ORIGINALS].index(params.compress.original)}))
+        return {
+            name: make(name, SmallerParams.model_validate(sections), original, images, [])
+            for name in params.compress.make or ["student"]
+        }
+
+    sections = {"data": split, "finetune": tuned, "compress": smaller, "evaluate": evaluated}
 
     @cache
     def result(section: str, changes: tuple[tuple[str, str], ...]) -> Any:
