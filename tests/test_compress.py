@@ -55,6 +55,8 @@ def test_it_is_exported_used_registered_and_traced(project: Clone) -> None:
     for name in MADE:
         printed = project.here("src.register.__main__", "--model", file(name), "--dry-run")
         assert f"lineage complete: {', '.join(STAGES[-2::-1])}" in printed
+    for command in (("src.lineage", file("student")), ("src.export", "--model", file("student"))):
+        assert f"error: {file('student')}: not found; " in project.here(*command, fails=True)
     printed = project.here("src.lineage", file("pruned"))
     steps = [f"\n  {stage}: python -m pipeline.{stage}" for stage in STAGES[-2::-1]]
     assert sorted(steps, key=printed.index) == steps
@@ -126,10 +128,14 @@ def test_the_study_compares_all_models_and_goes_on_where_it_was(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("make: []", "make: [small]"), "compress.make: should name some of pruned, student"),
+        (("make: []", "make: [small]"), "params.yaml: compress.make: should name some of pruned, "),
+        (
+            ("    pruned:", "    Pruned:"),
+            "compress.models.Pruned: is no name: should be at most 40",
+        ),
         (
             ("parent: student", "parent: small"),
-            "models.student-int8.parent: should be one of original",
+            "parent: should be one of original, pruned, student, not small",
         ),
         (("parent: student", "parent: student-int8"), "should not lead back to student-int8"),
         (("parent: student", "parent: int8"), "should be a network, not int8, which has 8 bits"),
@@ -145,10 +151,10 @@ def test_the_study_compares_all_models_and_goes_on_where_it_was(
             ("temperature: 4.0", "temperature: 0.0"),
             "distil.temperature: should be greater",
         ),
-        (("channels: [4]", "channels: [4, 4]"), "network: model.kernel_sizes: should have one"),
+        (("channels: [4]", "channels: [4, 4]"), "student: network.kernel_sizes: should have one"),
         (
             ("channels: [4]", "chanels: [4]"),
-            "network: model.chanels: unknown key; expected",
+            "compress.models.student: network.chanels: unknown key; expected",
         ),
     ],
 )

@@ -59,8 +59,9 @@ def _compress(arguments: argparse.Namespace) -> dict[str, object]:
         found = summary(models)
         checkpoint = load_model(original.path, torch.device("cpu"))
         layers = sensitivity(checkpoint, plan.params.learned_from.of(images))
-        for earlier in paths.COMPRESS.glob("*.safetensors"):
-            earlier.unlink()
+        for pattern in ("*.safetensors", "*.onnx", "sensitivity.*"):  # of an earlier call
+            for file in paths.COMPRESS.glob(pattern):
+                file.unlink()
         files = {
             f"{model.key.name}.safetensors": made[model.key].content
             for model in models[1:]

@@ -128,19 +128,25 @@ def distillation(table: pd.DataFrame) -> Iterator[str]:
 def choice(models: Sequence[Model]) -> str:
     """The smallest model that the validation images do not show to be worse than the original."""
     original, *others = [model for model in models if model.cost]
-    compared = {original.key: compare(original.val.correct, original.val.correct)}
-    fit = [original]
-    for model in others:
-        found = compared[model.key] = compare(original.val.correct, model.val.correct)
-        if not model.key.name.endswith(ALONE) and (found.p >= ALPHA or found.difference > 0):
-            fit.append(model)
+    compared = {
+        model.key: compare(original.val.correct, model.val.correct)
+        for model in others
+        if not model.key.name.endswith(ALONE)
+    }
+    fit = [
+        model
+        for model in others
+        if (found := compared.get(model.key)) and (found.p >= ALPHA or found.difference > 0)
+    ]
+    test = f"McNemar's test on {len(original.val.correct):,} validation images, first seed"
+    if not fit:
+        return f"every smaller model is worse than {original.key.name} ({test})"
     best = min(fit, key=_size)
     found = compared[best.key]
     return (
-        f"the smallest of those that {found.n:,} validation images do not show to be worse than "
-        f"{original.key.name} (McNemar's test, first seed): {best.key.name}, {_size(best):,} of "
-        f"{_size(original):,} bytes, {100 * found.difference:+.2f} points (95 % interval "
-        f"{100 * found.low:+.2f} to {100 * found.high:+.2f})"
+        f"the smallest that is not shown to be worse than {original.key.name}: {best.key.name}, "
+        f"{_size(best):,} of {_size(original):,} bytes, {100 * found.difference:+.2f} points (95 % "
+        f"interval {100 * found.low:+.2f} to {100 * found.high:+.2f}; {test})"
     )
 
 

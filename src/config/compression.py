@@ -78,6 +78,14 @@ class CompressConfig(Section):
             self.chain(name)
         return self
 
+    def _networks(self, besides: str) -> list[str]:
+        """The models that others can be made from."""
+        return [
+            name
+            for name, model in self.models.items()
+            if name != besides and not isinstance(model, Int8Config)
+        ]
+
     def with_parents(self, names: Iterable[str]) -> list[str]:
         """These models and all that they are made from, parents first."""
         return [*dict.fromkeys(each for name in names for each in self.chain(name))]
@@ -88,7 +96,7 @@ class CompressConfig(Section):
         while (parent := self.models[found[0]].parent) != ORIGINAL:
             key = f"compress.models.{found[0]}.parent"
             if parent not in self.models:
-                known = ", ".join((ORIGINAL, *self.models))
+                known = ", ".join((ORIGINAL, *self._networks(besides=found[0])))
                 raise ValueError(f"{key}: should be one of {known}, not {parent}")
             if parent in found:
                 raise ValueError(f"{key}: should not lead back to {parent}")

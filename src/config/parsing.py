@@ -81,7 +81,10 @@ def _describe(error: ErrorDetails, sections: type[BaseModel]) -> str:
         case "too_long":
             return f"{key}: should have at most {context['max_length']} entries"
         case "value_error":
-            return f"{key}: {context['error']}" if key else str(context["error"])
+            told = str(context["error"])  # which may name a key below this one
+            return told if not key or told.startswith(f"{key}.") else f"{key}: {told}"
+        case "string_pattern_mismatch":
+            return f"{key}: is no name: should be at most 40 of a-z, 0-9, - and _, a letter first"
     return f"{key}: {as_sentence(error)}"
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from src.core.errors import UserError
 from src.core.files import written_whole
+from src.core.paths import COMPRESSED
 
 # One entry holds all metadata: safetensors writes several in an order that changes between runs.
 ENTRY = "idxflow"
@@ -94,7 +95,8 @@ def _found(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise UserError(f"{path}: not found; `dvc repro` makes it") from error
+        asked = f", once compress.make names {path.stem}" if path.parent == COMPRESSED else ""
+        raise UserError(f"{path}: not found; `dvc repro` makes it{asked}") from error
     except IsADirectoryError as error:
         raise UserError(f"{path}: should be a file, not a folder") from error
 

@@ -105,19 +105,20 @@ def check_smaller(params: Params, names: Iterable[str]) -> None:
     """
     facts, compress = facts_of(params.data.source), params.compress
     for name in compress.with_parents(names):
-        config, key = compress.models[name], f"compress.models.{name}.network"
+        config, key = compress.models[name], f"compress.models.{name}"
         if not isinstance(config, Int8Config):
             _check_batch(params, "compress.train", compress.train, params.data.source, "all")
         if isinstance(config, StudentConfig):
-            network = parse(_Network, {"model": config.values(params.model)}, Path(key)).model
+            values = {"network": config.values(params.model)}
+            network = parse(_WithNetwork, values, Path(key)).network
             try:
                 network.check_image(facts.height, facts.width)
             except UserError as error:
                 raise UserError(f"{key}: {error}") from error
 
 
-class _Network(Section):
-    model: ModelConfig
+class _WithNetwork(Section):
+    network: ModelConfig
 
 
 def _images_per_class(dataset: str) -> int:

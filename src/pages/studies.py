@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pandas as pd
 from filelock import FileLock
 from pandas.api.types import is_numeric_dtype
@@ -176,14 +177,15 @@ def _compress() -> Page:
         "corrupted": percents(table["corrupted"]),
         "calibration error": percents(table["ece"]),
         "seeds": counts(table["seeds"]),
-        "seconds of training": numbers(table["seconds"], 0),
+        "seconds of training": numbers(table["seconds"].replace(0, np.nan), 0),
     }
     words = [
-        "Accuracies and calibration errors are means over the seeds; intervals are for so many "
-        "images. Size, time and accuracy on corrupted images are of the model of the first seed. "
-        "Sizes are of ONNX files of models that have not been evaluated; times are on one thread, "
-        "compared with the original's in the same run. McNemar's p is corrected for all models "
-        "(Holm). Choose by the validation images: test images are read for this page only.",
+        "Accuracies and calibration errors are means over the seeds; an interval is that of one "
+        "test set of this size. Size, time and accuracy on corrupted images are of the model of "
+        "the first seed. Sizes are of ONNX files of models that have not been evaluated; times are "
+        "on one thread, compared with the original's in the same run. McNemar's p is corrected for "
+        "all models (Holm). Choose by the validation images: test images are read for this page "
+        "only.",
         *_summary(paths.COMPRESS),
     ]
     sections = [

@@ -97,6 +97,7 @@ def trace(thing: str) -> Lineage:
             return Lineage(tuple(book.steps_of(_find(client, thing))), ())
         if metric and not made:
             raise UserError(f"{path}: no stage makes it, so it has no metrics")
+        _check_it_exists(path, (place for name in made for place in provenance.outputs(name)))
         before = _closure(made, provenance.upstream)
         after = _closure(used, provenance.downstream)
         lineage = Lineage(
@@ -115,6 +116,13 @@ def _lies_in(path: str, places: Iterable[str]) -> bool:
         here == place or here in place.parents or place in here.parents
         for place in map(Path, places)
     )
+
+
+def _check_it_exists(path: str, folders: Iterable[str]) -> None:
+    """Raise UserError for a file that is not in the folder of a stage, if that is there itself."""
+    for folder in map(Path, folders):
+        if folder in Path(path).parents and folder.exists() and not Path(path).exists():
+            raise UserError(f"{path}: not found; {folder} has no such file")
 
 
 def _is_read(thing: str, stage: str) -> bool:

@@ -8,10 +8,10 @@ from DVC's cache still leads to the run that made it.
 import hashlib
 import json
 import platform
-import re
 import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from src.config.parsing import read
-from src.config.values import value_at
 from src.core import paths
 from src.core.errors import UserError, first_line, warn
 from src.core.paths import DVC_IGNORE, DVC_LOCK, DVC_YAML, PARAMS
 from src.tracking.git import git, git_bytes
 
 CODE = ("src", "pipeline", "dvc.yaml")
-NAMED = re.compile(r"\$\{([\w.-]+)\}")  # a value, as dvc.yaml names it
 
 
 @dataclass(frozen=True)
@@ -57,27 +55,18 @@ class Execution:
         return {path: md5 for path, md5 in self.deps.items() if path not in others}
 
 
-def declared() -> dict[str, dict[str, Any]]:
-    """The stages of dvc.yaml by name, with values of params.yaml in the place of their names."""
-    params = read(PARAMS)
-
-    def value(named: re.Match[str]) -> str:
-        return str(value_at(params, named[1]))
-
-    stages: dict[str, Any] = json.loads(NAMED.sub(value, json.dumps(read(DVC_YAML)["stages"])))
-    return stages
-
-
 def running(stage: str) -> Execution:
     """The execution of `stage` as it would run now, from dvc.yaml and the present files."""
-    entry, tree = declared()[stage], read(PARAMS)
-    deps = {path: md5(Path(path)) for path in entry["deps"]}
-    return Execution(entry["cmd"], deps, {key: value_at(tree, key) for key in entry["params"]})
+    declared = read(DVC_YAML)["stages"][stage]
+    deps = {path: md5(Path(path)) for path in declared["deps"]}
+    tree = read(PARAMS)
+    params = {key: reduce(dict.__getitem__, key.split("."), tree) for key in declared["params"]}
+    return Execution(declared["cmd"], deps, params)
 
 
 def deciding_code(stage: str) -> dict[str, str]:
     """The folders whose code decides the result of `stage`, and the MD5 of their content now."""
-    deps = declared()[stage]["deps"]
+    deps = read(DVC_YAML)["stages"][stage]["deps"]
     return {path: md5(Path(path)) for path in deps if _decides(path)}
 
 
@@ -116,7 +105,7 @@ def recorded(stage: str) -> Execution | None:
 
 def recorded_stages() -> list[str]:
     """The stages that dvc.lock has, in the order of dvc.yaml."""
-    return [name for name in declared() if name in locked()]
+    return [name for name in read(DVC_YAML)["stages"] if name in locked()]
 
 
 def execution(stage: str) -> Execution:
@@ -152,12 +141,12 @@ def _decides(path: str) -> bool:
 
 def downstream(stage: str) -> list[str]:
     """The stages that read its outputs."""
-    return [name for name in declared() if stage in upstream(name)]
+    return [name for name in read(DVC_YAML)["stages"] if stage in upstream(name)]
 
 
 def upstream(stage: str) -> list[str]:
     """The stages whose outputs `stage` reads."""
-    stages = declared()
+    stages = read(DVC_YAML)["stages"]
     deps = set(stages[stage]["deps"])
     return [
         name

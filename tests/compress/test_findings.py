@@ -88,9 +88,9 @@ def test_the_smallest_that_validation_images_do_not_tell_to_be_worse_is_chosen()
     said = choice(MODELS)
     assert ": half, 500 of 1,000 bytes, -1.50 points (95 % interval " in said
     better_on_test = [MODELS[0], model("tiny", 0, 0, 10, val_wrong=30)]
-    assert ": base, 1,000 of 1,000 bytes, +0.00 points" in choice(better_on_test)
+    assert choice(better_on_test).startswith("every smaller model is worse than base (McNemar")
     alone = [MODELS[0], model(f"student{ALONE}", 0, 10, 10)]
-    assert ": base, " in choice(alone)  # which the pipeline does not make
+    assert "every" in choice(alone)  # which the pipeline does not make
 
 
 def judged(taught: Sequence[int], alone: Sequence[int]) -> str:
