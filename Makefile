@@ -21,9 +21,10 @@ RESOLVE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
 INSTALL := $(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --require-hashes \
   --compile-bytecode --requirement
 
-# Two files of tests at a time, on a core each: the tests of a file share what takes long to make. In
-# the order of their names, the long ones are not the last.
-PYTEST := python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
+# Three files of tests at a time: on two cores, because tests that wait for processes leave a fifth of
+# them idle. The tests of a file share what takes long to make. In the order of their names, the long
+# ones are not the last.
+PYTEST := python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help repro test check format docs ui demo bench lock cluster clean
 

@@ -117,7 +117,7 @@ def accuracy(project: Clone, commit: str, model: str, test: str) -> float:
 @pytest.mark.parametrize("name", ["HEAD", "main", "workspace", "params.yaml", "RUN"])
 def test_what_is_the_same_does_not_differ(project: Clone, name: str) -> None:
     """However it is named."""
-    name = name.replace("RUN", project.runs()[4].info.run_id[:12])
+    name = name.replace("RUN", project.runs()[5].info.run_id[:12])
     printed = compared(project, "HEAD", name)
     assert printed.startswith("A is HEAD: commit ")
     assert printed.endswith(SAME)
@@ -157,7 +157,7 @@ def test_other_data_are_not_compared_and_it_is_said_why(project: Clone) -> None:
 
 
 def test_data_that_changed_behind_one_name_are_not_compared(project: Clone) -> None:
-    run = project.runs()[4]
+    run = project.runs()[5]
     store(project).set_tag(run.info.run_id, "test.source", "of other images")
     found = tree(project, "HEAD", run.info.run_id)
     printed = compared(project, "HEAD", run.info.run_id)

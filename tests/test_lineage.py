@@ -50,7 +50,7 @@ def test_a_metric_leads_back_to_raw_bytes(finished: Clone) -> None:
     [
         ("data/raw/mnist-5k", ["download", *STAGES[1:]]),
         ("models/base.safetensors", ["train", "preprocess", "download", *STAGES[3:]]),
-        ("reports/evaluation/transfer.csv", STAGES[::-1]),
+        ("reports/evaluation/accuracy.csv", STAGES[::-1]),
         ("train.epochs", STAGES[2:]),
         ("finetune", ["finetune", "compress", "evaluate"]),
         ("src/models/cnn.py", STAGES[2:]),

@@ -181,7 +181,7 @@ def test_a_model_that_is_no_better_is_refused_and_is_no_second_version(project: 
 def test_a_worse_model_is_refused_unless_it_is_forced(project: Clone) -> None:
     """Fine-tuned with steps so small that it has hardly learned."""
     slow = {"learning_rate: 0.001": "learning_rate: 0.00001"}
-    with remade(project, slow, "finetune", "evaluate"):
+    with remade(project, slow, *STAGES[3:]):
         number = len(versions(project)) + 1
         dry = refused(project, "--model", FINETUNED, "--dry-run")
         assert "a version of idxflow would be challenger, not champion: worse: " in dry
@@ -248,7 +248,7 @@ def test_a_model_that_has_learned_test_images_is_not_let_in(project: Clone) -> N
         train = project.root / "data/tensors/source/train.safetensors"
         seen = load_images(train.with_name("test.safetensors"))
         save_images(train, join(load_images(train), seen.subset(seen.labels == 3)))
-        make(project, {}, "train", "finetune", "evaluate")
+        make(project, {}, *STAGES[2:])
         told = refused(project)
     assert "not registered: test images in training: 100 of 1,000 test images are among " in told
     assert told.count(";") == 0

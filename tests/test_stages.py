@@ -155,7 +155,7 @@ def test_a_second_repro_runs_nothing(project: Clone) -> None:
 
 
 def test_every_stage_has_a_run_linked_to_those_it_stands_on(project: Clone) -> None:
-    runs = {run.info.run_name: run for run in project.runs()[:5]}
+    runs = {run.info.run_name: run for run in project.runs()[: len(STAGES)]}
     assert list(runs) == STAGES
     commit = project.call("git", "rev-list", "--max-parents=0", "HEAD").strip()
     for stage, run in runs.items():
@@ -167,7 +167,8 @@ def test_every_stage_has_a_run_linked_to_those_it_stands_on(project: Clone) -> N
         ("preprocess", {"download"}),
         ("train", {"preprocess"}),
         ("finetune", {"preprocess", "train"}),
-        ("evaluate", {"preprocess", "train", "finetune"}),
+        ("compress", {"preprocess", "train", "finetune"}),
+        ("evaluate", {"preprocess", "train", "finetune", "compress"}),
     ):
         tags = runs[stage].data.tags
         upstream = {
@@ -182,14 +183,14 @@ def test_input_tags_are_the_hashes_that_dvc_records(project: Clone) -> None:
     """Of the folder data/raw, too; so a stage's own hash is that in the lock file."""
     lock = YAML(typ="safe", pure=True).load(project.root / "dvc.lock")
     deps = {dep["path"]: dep["md5"] for each in lock["stages"].values() for dep in each["deps"]}
-    for run in project.runs()[:5]:
+    for run in project.runs()[: len(STAGES)]:
         for tag, md5 in run.data.tags.items():
             if tag.startswith("input."):
                 assert md5 == deps[tag.removeprefix("input.")], tag
 
 
 def test_the_evaluate_run_has_every_parameter_and_metric(project: Clone) -> None:
-    run = project.runs()[4]
+    run = project.runs()[5]
     metrics = json.loads((project.root / "reports/metrics.json").read_text())
     for model, tests in metrics.items():
         for role, leaves in tests.items():
@@ -313,7 +314,7 @@ def test_two_pipelines_are_compared_image_by_image(project: Clone, rehearsed: Ex
     before, after = project.outputs(), rehearsed.outputs
     assert after["models/finetuned.safetensors"] != before["models/finetuned.safetensors"]
     assert after["models/scratch.safetensors"] == before["models/scratch.safetensors"]
-    first, last = project.runs()[4], rehearsed.runs[-1]
+    first, last = project.runs()[5], rehearsed.runs[-1]
     experiment = last.data.tags["dvc.exp"]
     printed = project.call("python", "-m", "src.compare", first.info.run_id, experiment)
     was, became = (run.data.metrics["finetuned_target_accuracy"] for run in (first, last))
