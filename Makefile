@@ -16,15 +16,14 @@ RESOLVE := uv pip compile pyproject.toml --universal --python-version 3.11 --gen
   --no-emit-index-url --custom-compile-command "make lock" --quiet
 # It adds and replaces, and takes nothing away: `make repro` leaves the tools of `make test` alone.
 # No dependencies but the lock's: those that pyproject.toml excludes would be asked for again.
-# Bytecode is compiled once here, because every stage is a new process: importing torch takes twice
-# as long without it.
-INSTALL := $(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --require-hashes \
-  --compile-bytecode --requirement
+INSTALL := $(VENV)/bin/uv pip install --python $(VENV)/bin/python --no-deps --require-hashes --requirement
+# Every stage is a new process, and importing torch takes twice as long without bytecode: the first
+# import writes it, a fifth of what the packages have.
+unexport PYTHONDONTWRITEBYTECODE
 
-# Three files of tests at a time: on two cores, because tests that wait for processes leave a fifth of
-# them idle. The tests of a file share what takes long to make. In the order of their names, the long
-# ones are not the last.
-PYTEST := python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
+# Two files of tests at a time, on a core each: the tests of a file share what takes long to make. In
+# the order of their names, the long ones are not the last.
+PYTEST := python -m pytest --numprocesses 2 --dist loadscope --no-loadscope-reorder
 
 .PHONY: help repro test check format docs ui demo bench lock cluster clean
 

@@ -166,7 +166,7 @@ def results(few: Splits, raw: Any) -> Any:
             for role in TENSORS
             for name in ("train", "val")
         }
-        original = trained(parsed({"seed": [*ORIGINALS].index(params.compress.original)}))
+        original = result("seed", (("seed", str([*ORIGINALS].index(params.compress.original))),))
         return {
             name: make(name, SmallerParams.model_validate(sections), original, images, [])
             for name in params.compress.make or ["student"]
